@@ -1,0 +1,99 @@
+//! The log: what changed, in the order in which it did.
+
+use crate::{
+    address::{Address, Range},
+    entry::Entry,
+    id::{Lineage, Revision},
+    time::Timestamp,
+};
+
+/// What happened to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// It came into being.
+    Created,
+    /// It was written again, or its metadata or expiry was.
+    Updated,
+    /// It was deleted.
+    Deleted,
+    /// It was found to have expired, and removed.
+    Expired,
+}
+
+impl ChangeKind {
+    /// The name that stands in JSON and in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Created, Self::Updated, Self::Deleted, Self::Expired].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// One line of the log, with both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The commit's revision; changes of one commit share it and stand together, in order.
+    pub revision: Revision,
+    /// The commit's clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// To which entry.
+    pub address: Address,
+    /// The entry before; `None` when it was absent.
+    pub before: Option<Entry>,
+    /// The entry after; `None` when it was absent.
+    pub after: Option<Entry>,
+}
+
+/// Which part of the log to read.
+#[derive(Clone, Debug)]
+pub struct ChangesQuery {
+    /// The lineage in which `after` was learned.
+    pub lineage: Lineage,
+    /// Only later changes.
+    pub after: Revision,
+    /// Only changes in these ranges; none means all.
+    pub ranges: Vec<Range>,
+    /// Stop after the commit that brings the number of changes to this many; at least 1. A commit is never cut.
+    pub limit: usize,
+}
+
+/// A part of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The changes, in order, both sides as of one moment.
+    pub changes: Vec<Change>,
+    /// Everything up to here has been looked at: the place to go on from, also when nothing matched.
+    pub through: Revision,
+    /// The revision of the store at that moment; nothing is left to read when `through` has reached it.
+    pub head: Revision,
+}
+
+/// What to forget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trim {
+    /// Changes up to and including this revision; what is beyond the head is the head.
+    pub through: Revision,
+    /// Ids of commits made before this moment; a commit that arrives with such an id is refused from then on.
+    pub ids_before: Timestamp,
+}
+
+/// What was forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trimmed {
+    /// The log now holds what came after this revision.
+    pub oldest: Revision,
+    /// How many changes went.
+    pub changes: u64,
+    /// How many ids went.
+    pub ids: u64,
+}

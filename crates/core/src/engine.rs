@@ -1,0 +1,199 @@
+//! The seam: what an engine has to do.
+//!
+//! # Contract
+//!
+//! * Entries are ordered by namespace, then key, both bytewise.
+//! * A commit is decided before it is applied: [`Limits::verify`], then every check against the state before, then
+//!   [`decide::write`](crate::decide::write) for every write; only then is anything changed. A refused or conflicting
+//!   commit leaves no trace, not even its id.
+//! * A commit that changes something takes a revision greater than every one before it, and appends its changes to the
+//!   log in the order of its writes. One that changes nothing takes none.
+//! * What is acknowledged with [`Durability::Full`] survives the death of the process, and a power cut where the medium can.
+//! * Under a known id nothing happens twice: the first receipt is the answer.
+//! * The engine's own clock decides nothing: `now` comes with every call.
+//! * Dropping a future of `commit` undoes nothing. The commit may still happen, whole.
+
+use std::{fmt::Debug, path::Path};
+
+use crate::{
+    address::{Address, Range},
+    change::{Changes, ChangesQuery, Trim, Trimmed},
+    commit::{Commit, Outcome, Receipt},
+    entry::Entry,
+    error::Result,
+    id::{CommitId, Lineage, Revision, StoreId},
+    limits::Limits,
+    send::{BoxFuture, Shared},
+    time::Timestamp,
+};
+
+/// What keeps the bytes.
+///
+/// Object-safe; futures are boxed and arguments owned, so that a call can cross threads, processes and machines.
+pub trait Engine: Debug + Shared + 'static {
+    /// What differs between engines without weakening any promise.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Reads `addresses` as of one moment; the answer is in the same order.
+    ///
+    /// A missing or expired entry is `None`. Asking for an address twice is fine.
+    fn get(&self, addresses: Vec<Address>, now: Timestamp) -> BoxFuture<'_, Result<Snapshot<Vec<Option<Entry>>>>>;
+
+    /// The first entries of a range that have not expired, as of one moment.
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Entry>>>>;
+
+    /// As [`Engine::scan`], but the addresses alone.
+    fn list(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Address>>>>;
+
+    /// How many entries of a range have not expired, as of one moment.
+    fn count(&self, range: Range, now: Timestamp) -> BoxFuture<'_, Result<Snapshot<u64>>>;
+
+    /// Decides and applies each commit by itself, in order, and answers each in the same order.
+    ///
+    /// The group shares one durable write where the engine can. What happens to one commit does not touch another.
+    fn commit(&self, group: Vec<Commit>) -> BoxFuture<'_, Vec<Result<Outcome>>>;
+
+    /// What became of the commit `id`.
+    ///
+    /// One that was never seen is fenced durably before the answer: should it arrive later, it is refused.
+    fn resolve(&self, id: CommitId) -> BoxFuture<'_, Result<Resolution>>;
+
+    /// A part of the log.
+    ///
+    /// # Errors
+    /// `Trimmed` when the log does not reach back to `after`, when `after` is beyond the head, and in another lineage.
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>>;
+
+    /// Forgets old changes and old ids, and gives the space back where the engine can.
+    fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>>;
+
+    /// How the store is.
+    fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>>;
+
+    /// Ends all work and releases files and connections; every later call answers `Closed`. Closing twice is fine.
+    fn close(&self) -> BoxFuture<'_, Result<()>>;
+
+    /// The ability to write a copy of the store into a file while others work on it, for engines that live in one.
+    fn backup(&self) -> Option<&dyn Backup> {
+        None
+    }
+}
+
+/// Writes copies of a store into files.
+pub trait Backup: Shared {
+    /// Writes a copy, as of one moment, to the new file `path`, durable before the answer.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is something at `path`; what fails half-way leaves nothing there.
+    fn backup<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Revision>>;
+}
+
+/// An answer, and the revision of the state it describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot<T> {
+    /// Everything up to this revision is in the answer, nothing after it.
+    pub revision: Revision,
+    /// The answer.
+    pub value: T,
+}
+
+/// One bounded page of a range.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// Which addresses.
+    pub range: Range,
+    /// From the end towards the start.
+    pub reverse: bool,
+    /// How many at most; an engine may stop earlier, and says so.
+    pub limit: usize,
+    /// What has expired by then is not there.
+    pub now: Timestamp,
+}
+
+/// Part of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// In the order asked for.
+    pub items: Vec<T>,
+    /// Whether there may be more behind the last item. When there are no items, there is no more.
+    pub more: bool,
+}
+
+/// What became of a commit, asked by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// It happened; this is what it answered or would have.
+    Committed(Receipt),
+    /// It did not happen and never will.
+    Never,
+    /// The id is older than what the store remembers.
+    Forgotten,
+}
+
+/// When an acknowledged commit is safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// Never: it lives as long as the process.
+    Volatile,
+    /// It survives the death of the process; a power cut may take the last commits, never a part of one.
+    Relaxed,
+    /// It survives a power cut, where the medium keeps its word.
+    #[default]
+    Full,
+}
+
+impl Durability {
+    /// The name that stands in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Volatile => "volatile",
+            Self::Relaxed => "relaxed",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Who can share a store at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// Handles of one process.
+    Process,
+    /// Processes of one host.
+    Host,
+    /// Hosts of a cluster.
+    Cluster,
+}
+
+/// What differs between engines without weakening any promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The engine's name, as in its URL.
+    pub engine: &'static str,
+    /// What it takes at most; at least [`Limits::FLOOR`].
+    pub limits: Limits,
+    /// When an acknowledged commit is safe.
+    pub durability: Durability,
+    /// Who can share it.
+    pub reach: Reach,
+}
+
+/// How a store is, as its engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// Which store this is.
+    pub store: StoreId,
+    /// Which of its pasts.
+    pub lineage: Lineage,
+    /// The latest revision.
+    pub revision: Revision,
+    /// Entries that have not expired.
+    pub entries: u64,
+    /// Their bytes: keys, values, metadata.
+    pub bytes: u64,
+    /// What the store takes on its medium, in bytes, where the engine can tell.
+    pub size: Option<u64>,
+    /// The log holds what came after this revision.
+    pub oldest: Revision,
+    /// How many changes the log holds.
+    pub changes: u64,
+}

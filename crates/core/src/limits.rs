@@ -1,0 +1,90 @@
+//! How large things may be.
+
+use crate::{
+    address::Address,
+    commit::{Action, Check, Commit, Condition},
+    error::{Error, Result},
+};
+
+/// What an engine takes at most; every engine takes at least [`Limits::FLOOR`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one value.
+    pub value_bytes: usize,
+    /// Writes in one commit.
+    pub commit_writes: usize,
+    /// Checks in one commit.
+    pub commit_checks: usize,
+    /// Bytes of one commit: keys, values, metadata and what is compared with.
+    pub commit_bytes: usize,
+}
+
+impl Limits {
+    /// What holds on every engine, and what a portable store keeps to, so that nobody outgrows an engine unknowingly.
+    pub const FLOOR: Self =
+        Self { value_bytes: 1024 * 1024, commit_writes: 64, commit_checks: 64, commit_bytes: 1280 * 1024 };
+
+    /// Checks beyond a caller's own that a store may add to keep its promises about namespaces.
+    pub const EXTRA_CHECKS: usize = 64;
+
+    /// Whether `commit` keeps to these limits, and names no address twice among its writes.
+    ///
+    /// # Errors
+    /// `Limit` when something is too large, `Invalid` when an address is written twice.
+    pub fn verify(&self, commit: &Commit) -> Result<()> {
+        let most = |what: &str, found: usize, most: usize| {
+            if found > most {
+                return Err(Error::limit(format!("{what} is too much for one commit: at most {most} are allowed here")));
+            }
+            Ok(())
+        };
+        let (writes, checks) = (commit.writes.len(), commit.checks.len());
+        most(&format!("{writes} writes"), writes, self.commit_writes)?;
+        most(&format!("{checks} checks"), checks, self.commit_checks + Self::EXTRA_CHECKS)?;
+        for write in &commit.writes {
+            let bytes = write.action.value().map_or(0, |value| value.bytes().len());
+            if bytes > self.value_bytes {
+                let most = self.value_bytes;
+                return Err(Error::limit(format!("a value of {bytes} bytes is too large: at most {most} are allowed here")));
+            }
+        }
+        most(&format!("{} bytes", commit_bytes(commit)), commit_bytes(commit), self.commit_bytes)?;
+        let mut addresses: Vec<&Address> = commit.writes.iter().map(|write| &write.address).collect();
+        addresses.sort_unstable();
+        match addresses.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => Err(Error::invalid(format!("the key {} is written twice in one commit", twice[0]))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a commit weighs: the bytes of its keys, values, metadata and what it compares with.
+pub fn commit_bytes(commit: &Commit) -> usize {
+    let checks = commit.checks.iter().map(|check| match check {
+        Check::Key { address, condition: Condition::Value(value) } => address.key.len() + value.len(),
+        Check::Key { address, .. } => address.key.len(),
+        Check::Unchanged { range, .. } => range.start().key.len() + range.end().map_or(0, |end| end.key.len()),
+    });
+    let writes = commit.writes.iter().map(|write| {
+        let value = write.action.value().map_or(0, |value| value.bytes().len());
+        write.address.key.len() + value + write.action.metadata().map_or(0, |metadata| metadata.len())
+    });
+    checks.chain(writes).sum()
+}
+
+impl Action {
+    fn value(&self) -> Option<&crate::value::Value> {
+        match self {
+            Self::Put { value, .. } | Self::Restore { value, .. } | Self::Recode { value, .. } => Some(value),
+            Self::Delete | Self::Annotate { .. } | Self::Add { .. } => None,
+        }
+    }
+
+    fn metadata(&self) -> Option<&crate::metadata::Metadata> {
+        match self {
+            Self::Put { metadata, .. } | Self::Annotate { metadata, .. } => metadata.given(),
+            Self::Restore { metadata, .. } => Some(metadata),
+            Self::Delete | Self::Add { .. } | Self::Recode { .. } => None,
+        }
+    }
+}

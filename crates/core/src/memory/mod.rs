@@ -1,0 +1,119 @@
+//! The memory engine: the executable specification.
+//!
+//! State and log as plain maps under one lock. What any engine must answer is what this one answers; where a rule is
+//! the same for all, it stands in [`decide`](crate::decide) and not here.
+
+mod state;
+
+use std::{
+    future::ready,
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use crate::{
+    address::{Address, Range},
+    change::{Changes, ChangesQuery, Trim, Trimmed},
+    commit::{Commit, Outcome},
+    engine::{Capabilities, Durability, Engine, EngineStatus, Page, Reach, Resolution, Scan, Snapshot},
+    entry::Entry,
+    error::{Error, ErrorKind, Result},
+    id::{CommitId, StoreId},
+    limits::Limits,
+    send::BoxFuture,
+    time::Timestamp,
+};
+use state::State;
+
+/// An engine that keeps everything in the memory of the process.
+///
+/// A clone is another handle to the same store. The store lives as long as one of them.
+#[derive(Clone, Debug)]
+pub struct MemoryEngine(Arc<RwLock<State>>);
+
+/// What the memory engine takes at most.
+const LIMITS: Limits = Limits { value_bytes: 64 << 20, commit_writes: 4096, commit_checks: 4096, commit_bytes: 128 << 20 };
+
+impl MemoryEngine {
+    /// An empty store with this identity.
+    pub fn new(store: StoreId) -> Self {
+        Self(Arc::new(RwLock::new(State::new(store))))
+    }
+
+    fn read<T>(&self, answer: impl FnOnce(RwLockReadGuard<'_, State>) -> T) -> Result<T> {
+        let state = self.0.read().map_err(|_| poisoned())?;
+        if state.closed { Err(closed()) } else { Ok(answer(state)) }
+    }
+
+    fn write<T>(&self, answer: impl FnOnce(RwLockWriteGuard<'_, State>) -> T) -> Result<T> {
+        let state = self.0.write().map_err(|_| poisoned())?;
+        if state.closed { Err(closed()) } else { Ok(answer(state)) }
+    }
+}
+
+fn poisoned() -> Error {
+    Error::new(ErrorKind::Internal, "a thread panicked while it held the store").engine("memory")
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store was closed").engine("memory")
+}
+
+fn now<'a, T: Send + 'a>(answer: T) -> BoxFuture<'a, T> {
+    Box::pin(ready(answer))
+}
+
+impl Engine for MemoryEngine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { engine: "memory", limits: LIMITS, durability: Durability::Volatile, reach: Reach::Process }
+    }
+
+    fn get(&self, addresses: Vec<Address>, at: Timestamp) -> BoxFuture<'_, Result<Snapshot<Vec<Option<Entry>>>>> {
+        now(self.read(|state| {
+            let value = addresses.iter().map(|address| state.live(address, at).cloned()).collect();
+            Snapshot { revision: state.head, value }
+        }))
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Entry>>>> {
+        now(self.read(|state| Snapshot { revision: state.head, value: state.page(&scan, Entry::clone) }))
+    }
+
+    fn list(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Address>>>> {
+        now(self.read(|state| Snapshot { revision: state.head, value: state.page(&scan, |entry| entry.address.clone()) }))
+    }
+
+    fn count(&self, range: Range, at: Timestamp) -> BoxFuture<'_, Result<Snapshot<u64>>> {
+        now(self.read(|state| {
+            let value = state.range(&range).filter(|entry| !entry.is_expired(at)).count() as u64;
+            Snapshot { revision: state.head, value }
+        }))
+    }
+
+    fn commit(&self, group: Vec<Commit>) -> BoxFuture<'_, Vec<Result<Outcome>>> {
+        let answers = group.into_iter().map(|commit| {
+            LIMITS.verify(&commit)?;
+            self.write(|mut state| state.commit(&commit))?
+        });
+        now(answers.collect())
+    }
+
+    fn resolve(&self, id: CommitId) -> BoxFuture<'_, Result<Resolution>> {
+        now(self.write(|mut state| state.resolve(id)))
+    }
+
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
+        now(self.read(|state| state.changes(&query)).flatten())
+    }
+
+    fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
+        now(self.write(|mut state| state.trim(trim)))
+    }
+
+    fn status(&self, at: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
+        now(self.read(|state| state.status(at)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        now(self.0.write().map_err(|_| poisoned()).map(|mut state| state.closed = true))
+    }
+}

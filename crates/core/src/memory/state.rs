@@ -1,0 +1,334 @@
+//! State, log and ids of the memory engine.
+//!
+//! Knows nothing of locks and futures: every method is one step that nobody can see the middle of.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+};
+
+use crate::{
+    address::{Address, Range},
+    change::{Change, ChangeKind, Changes, ChangesQuery, Trim, Trimmed},
+    commit::{Check, Commit, Conflict, Expected, Found, Outcome, Part, Receipt},
+    decide::{self, Store},
+    engine::{EngineStatus, Page, Resolution, Scan},
+    entry::Entry,
+    error::{Error, Result},
+    id::{CommitId, Lineage, Revision, StoreId},
+    time::Timestamp,
+};
+
+/// Everything a store is.
+#[derive(Debug)]
+pub(super) struct State {
+    store: StoreId,
+    pub(super) closed: bool,
+    pub(super) head: Revision,
+    /// What was ever at an address, as far as the log still tells.
+    slots: BTreeMap<Address, Slot>,
+    /// One record a commit that changed something, in the order of revisions.
+    log: VecDeque<Record>,
+    /// The log holds what came after this revision.
+    oldest: Revision,
+    /// What became of every id that is still remembered.
+    ids: BTreeMap<CommitId, Fate>,
+    /// Ids made before this moment are forgotten.
+    ids_since: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// The entry; `None` when only the log remembers the address.
+    entry: Option<Entry>,
+    /// The places of its changes in the log, oldest first.
+    past: VecDeque<(Revision, usize)>,
+}
+
+#[derive(Debug)]
+struct Record {
+    revision: Revision,
+    at: Timestamp,
+    changes: Vec<Before>,
+}
+
+/// A change as the log keeps it: what it became stands in the next change of the address, or in the state.
+#[derive(Debug)]
+struct Before {
+    kind: ChangeKind,
+    address: Address,
+    entry: Option<Entry>,
+}
+
+#[derive(Debug)]
+enum Fate {
+    Committed(Receipt),
+    Fenced,
+}
+
+impl State {
+    pub(super) fn new(store: StoreId) -> Self {
+        Self {
+            store,
+            closed: false,
+            head: Revision::ZERO,
+            slots: BTreeMap::new(),
+            log: VecDeque::new(),
+            oldest: Revision::ZERO,
+            ids: BTreeMap::new(),
+            ids_since: Timestamp::EPOCH,
+        }
+    }
+
+    pub(super) fn live(&self, address: &Address, now: Timestamp) -> Option<&Entry> {
+        self.stored(address).filter(|entry| !entry.is_expired(now))
+    }
+
+    fn stored(&self, address: &Address) -> Option<&Entry> {
+        self.slots.get(address)?.entry.as_ref()
+    }
+
+    /// Every stored entry of `range`, expired or not.
+    pub(super) fn range(&self, range: &Range) -> impl DoubleEndedIterator<Item = &Entry> + use<'_> {
+        let slots = (!range.is_empty()).then(|| {
+            // The bounds of a range are texts, the keys of the map are addresses: find the first and last by comparison.
+            let (start, end) = crate::address::bounds(range);
+            self.slots.range::<dyn Place, _>((as_place(&start), as_place(&end)))
+        });
+        slots.into_iter().flatten().filter_map(|(_, slot)| slot.entry.as_ref())
+    }
+
+    pub(super) fn page<T>(&self, scan: &Scan, item: impl Fn(&Entry) -> T) -> Page<T> {
+        let take = |entries: &mut dyn Iterator<Item = &Entry>| {
+            let mut live = entries.filter(|entry| !entry.is_expired(scan.now));
+            let items: Vec<T> = live.by_ref().take(scan.limit).map(item).collect();
+            let more = !items.is_empty() && live.next().is_some();
+            Page { items, more }
+        };
+        if scan.reverse { take(&mut self.range(&scan.range).rev()) } else { take(&mut self.range(&scan.range)) }
+    }
+
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Outcome> {
+        match self.ids.get(&commit.id) {
+            Some(Fate::Committed(receipt)) => return Ok(Outcome::Committed(receipt.clone())),
+            Some(Fate::Fenced) => return Err(Error::fenced(commit.id)),
+            None if commit.id.made_at() < self.ids_since => return Err(Error::forgotten(commit.id)),
+            None => {}
+        }
+
+        // Decide: from here to the end of the block the state is only read.
+        let revision = self.head.next();
+        for (index, check) in commit.checks.iter().enumerate() {
+            if let Some(conflict) = self.refute(index, check, commit.now) {
+                return Ok(Outcome::Conflicted(conflict));
+            }
+        }
+        let mut effects = Vec::with_capacity(commit.writes.len());
+        for (index, write) in commit.writes.iter().enumerate() {
+            match decide::write(commit, index, self.stored(&write.address), revision)? {
+                Ok(effect) => effects.push(effect),
+                Err(conflict) => return Ok(Outcome::Conflicted(conflict)),
+            }
+        }
+
+        // Apply: nothing below can be refused.
+        let mut record = Record { revision, at: commit.now, changes: Vec::new() };
+        let mut writes = Vec::with_capacity(effects.len());
+        for (write, effect) in commit.writes.iter().zip(effects) {
+            writes.push(effect.written);
+            if effect.change.is_none() && matches!(effect.store, Store::Keep) {
+                continue;
+            }
+            let slot = self.slots.entry(write.address.clone()).or_default();
+            let mut log = |kind, entry| {
+                slot.past.push_back((revision, record.changes.len()));
+                record.changes.push(Before { kind, address: write.address.clone(), entry });
+            };
+            let mut before = match effect.store {
+                Store::Keep => None,
+                Store::Put(entry) => slot.entry.replace(*entry),
+                Store::Remove => slot.entry.take(),
+            };
+            if effect.expired {
+                log(ChangeKind::Expired, before.take());
+            }
+            if let Some(kind) = effect.change {
+                log(kind, before);
+            }
+        }
+        if !record.changes.is_empty() {
+            self.head = revision;
+            self.log.push_back(record);
+        }
+        let receipt = Receipt { revision: self.head, writes };
+        self.ids.insert(commit.id, Fate::Committed(receipt.clone()));
+        Ok(Outcome::Committed(receipt))
+    }
+
+    /// Why `check` does not hold, if it does not.
+    fn refute(&self, index: usize, check: &Check, now: Timestamp) -> Option<Conflict> {
+        let part = Part::Check(index);
+        match check {
+            Check::Key { address, condition } => {
+                let (expected, found) = decide::check(condition, self.stored(address), now).err()?;
+                Some(Conflict { part, address: Some(address.clone()), expected, found })
+            }
+            Check::Unchanged { range, since, read_at } => {
+                let found = self.changed(range, *since, *read_at, now)?;
+                Some(Conflict { part, address: None, expected: Expected::Unchanged(*since), found })
+            }
+        }
+    }
+
+    fn changed(&self, range: &Range, since: Revision, read_at: Timestamp, now: Timestamp) -> Option<Found> {
+        if since > self.head {
+            return Some(Found::Head(self.head));
+        }
+        if since < self.oldest {
+            return Some(Found::Trimmed(self.oldest));
+        }
+        let later = self.log.range(self.log.partition_point(|record| record.revision <= since)..);
+        for record in later {
+            if record.changes.iter().any(|change| range.contains(&change.address)) {
+                return Some(Found::Changed(record.revision));
+            }
+        }
+        let expired_since = |entry: &Entry| entry.is_expired(now) && !entry.is_expired(read_at);
+        self.range(range).any(expired_since).then_some(Found::Expired)
+    }
+
+    pub(super) fn resolve(&mut self, id: CommitId) -> Resolution {
+        match self.ids.get(&id) {
+            Some(Fate::Committed(receipt)) => Resolution::Committed(receipt.clone()),
+            Some(Fate::Fenced) => Resolution::Never,
+            None if id.made_at() < self.ids_since => Resolution::Forgotten,
+            None => {
+                self.ids.insert(id, Fate::Fenced);
+                Resolution::Never
+            }
+        }
+    }
+
+    pub(super) fn changes(&self, query: &ChangesQuery) -> Result<Changes> {
+        if query.after < self.oldest || query.after > self.head || query.lineage != Lineage::ZERO {
+            return Err(Error::trimmed(self.oldest).engine("memory"));
+        }
+        let wanted = |address: &Address| query.ranges.is_empty() || query.ranges.iter().any(|range| range.contains(address));
+        let mut changes = Vec::new();
+        let mut through = self.head;
+        for record in self.log.range(self.log.partition_point(|record| record.revision <= query.after)..) {
+            for (ordinal, before) in record.changes.iter().enumerate().filter(|(_, before)| wanted(&before.address)) {
+                changes.push(self.both_sides(record, ordinal, before));
+            }
+            if changes.len() >= query.limit.max(1) {
+                through = record.revision;
+                break;
+            }
+        }
+        Ok(Changes { changes, through, head: self.head })
+    }
+
+    fn both_sides(&self, record: &Record, ordinal: usize, before: &Before) -> Change {
+        let slot = &self.slots[&before.address];
+        let next = slot.past.partition_point(|place| *place <= (record.revision, ordinal));
+        let after = match slot.past.get(next) {
+            Some((revision, ordinal)) => {
+                let at = self.log.partition_point(|record| record.revision < *revision);
+                self.log[at].changes[*ordinal].entry.clone()
+            }
+            None => slot.entry.clone(),
+        };
+        Change {
+            revision: record.revision,
+            at: record.at,
+            kind: before.kind,
+            address: before.address.clone(),
+            before: before.entry.clone(),
+            after,
+        }
+    }
+
+    pub(super) fn trim(&mut self, trim: Trim) -> Trimmed {
+        let mut changes = 0;
+        while let Some(record) = self.log.pop_front_if(|record| record.revision <= trim.through) {
+            for change in record.changes {
+                changes += 1;
+                if let Some(slot) = self.slots.get_mut(&change.address) {
+                    slot.past.pop_front();
+                    if slot.entry.is_none() && slot.past.is_empty() {
+                        self.slots.remove(&change.address);
+                    }
+                }
+            }
+        }
+        self.oldest = self.oldest.max(trim.through.min(self.head));
+        let first_kept = CommitId::new(trim.ids_before, 0);
+        let kept = self.ids.split_off(&first_kept);
+        let ids = std::mem::replace(&mut self.ids, kept).len() as u64;
+        self.ids_since = self.ids_since.max(trim.ids_before);
+        Trimmed { oldest: self.oldest, changes, ids }
+    }
+
+    pub(super) fn status(&self, now: Timestamp) -> EngineStatus {
+        let live = self.range(&Range::all()).filter(|entry| !entry.is_expired(now));
+        let (entries, bytes) = live.fold((0, 0), |(entries, bytes), entry| (entries + 1, bytes + entry.bytes()));
+        EngineStatus {
+            store: self.store,
+            lineage: Lineage::ZERO,
+            revision: self.head,
+            entries,
+            bytes,
+            size: None,
+            oldest: self.oldest,
+            changes: self.log.iter().map(|record| record.changes.len() as u64).sum(),
+        }
+    }
+}
+
+/// A place in the order of addresses: an address, or a bound of a range.
+trait Place {
+    fn place(&self) -> (&str, &str);
+}
+
+impl Place for Address {
+    fn place(&self) -> (&str, &str) {
+        (self.namespace.as_str(), self.key.as_str())
+    }
+}
+
+impl Place for (&str, &str) {
+    fn place(&self) -> (&str, &str) {
+        *self
+    }
+}
+
+impl PartialEq for dyn Place + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+impl Eq for dyn Place + '_ {}
+impl PartialOrd for dyn Place + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for dyn Place + '_ {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl<'a> std::borrow::Borrow<dyn Place + 'a> for Address {
+    fn borrow(&self) -> &(dyn Place + 'a) {
+        self
+    }
+}
+
+fn as_place<'a>(bound: &'a Bound<(&'a str, &'a str)>) -> Bound<&'a (dyn Place + 'a)> {
+    match bound {
+        Bound::Included(place) => Bound::Included(place),
+        Bound::Excluded(place) => Bound::Excluded(place),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}

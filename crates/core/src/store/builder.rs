@@ -1,0 +1,190 @@
+//! The commit builder: several checks and writes, all or nothing.
+
+use std::{collections::BTreeSet, future::IntoFuture, ops::RangeInclusive};
+
+use super::{Store, fold, namespaces, refuse_reserved};
+use crate::{
+    address::{Address, Range},
+    commit::{Action, Check, Commit, Condition, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
+    error::{Error, Result},
+    id::{CommitId, Revision},
+    key::{IntoKey, Key},
+    namespace::Namespace,
+    send::BoxFuture,
+    time::Timestamp,
+    value::Value,
+};
+
+/// A commit being put together; awaiting it sends it.
+///
+/// Checks see the state before, writes apply in the order given. Several writes of one key make one version step and
+/// one change. The receipt answers every write in order.
+#[must_use = "a commit does nothing until it is awaited"]
+#[derive(Debug)]
+pub struct CommitBuilder<'a> {
+    store: &'a Store,
+    namespace: Namespace,
+    id: Option<CommitId>,
+    checks: Vec<Check>,
+    writes: Vec<Write>,
+    /// The first thing that was wrong; told when the commit is awaited, before anything is sent.
+    wrong: Option<Error>,
+    /// Whether writes are refused in a namespace that is being deleted; everybody's are but the deletion's own.
+    guarded: bool,
+}
+
+impl Store {
+    /// Begins a commit of several checks and writes.
+    pub fn commit(&self) -> CommitBuilder<'_> {
+        CommitBuilder {
+            store: self,
+            namespace: self.namespace.clone(),
+            id: None,
+            checks: Vec::new(),
+            writes: Vec::new(),
+            wrong: None,
+            guarded: true,
+        }
+    }
+}
+
+impl CommitBuilder<'_> {
+    /// Uses this id, so that the outcome can be asked for, and so that the commit can be sent again and happen once.
+    pub fn id(mut self, id: CommitId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// What follows concerns `namespace`.
+    pub fn within(mut self, namespace: &Namespace) -> Self {
+        match refuse_reserved(namespace) {
+            Ok(()) => self.namespace = namespace.clone(),
+            Err(error) => self.wrong = self.wrong.or(Some(error)),
+        }
+        self
+    }
+
+    /// Only if `condition` holds for `key` before the commit.
+    pub fn check(mut self, key: impl IntoKey, condition: Condition) -> Self {
+        if let Some(key) = self.checked(key) {
+            let address = Address::new(self.namespace.clone(), key);
+            self.checks.push(Check::Key { address, condition });
+        }
+        self
+    }
+
+    /// Only if no key of this namespace that begins with `prefix` has changed after `since`, and none that was there
+    /// at `read_at` has expired.
+    pub fn check_unchanged(mut self, prefix: &str, since: Revision, read_at: Timestamp) -> Self {
+        self.checks.push(Check::Unchanged { range: Range::prefix(&self.namespace, prefix), since, read_at });
+        self
+    }
+
+    /// Sets `key`; keeps its metadata, and what it had of an expiry ends.
+    pub fn set(self, key: impl IntoKey, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        self.action(key, Action::Put { value, expires_at: None, metadata: MetadataChange::Keep })
+    }
+
+    /// Makes `key` absent.
+    pub fn delete(self, key: impl IntoKey) -> Self {
+        self.action(key, Action::Delete)
+    }
+
+    /// Adds `delta` to the JSON integer at `key`; the sum has to be within `bounds`.
+    pub fn add(self, key: impl IntoKey, delta: i64, bounds: RangeInclusive<i64>) -> Self {
+        let (floor, ceiling) = bounds.into_inner();
+        self.action(key, Action::Add { delta, floor, ceiling })
+    }
+
+    /// Changes metadata or expiry of `key`, which must be there.
+    pub fn annotate(self, key: impl IntoKey, metadata: MetadataChange, expiry: ExpiryChange) -> Self {
+        self.action(key, Action::Annotate { metadata, expiry })
+    }
+
+    /// Any action on `key`, the ones for import and layers included.
+    pub fn action(mut self, key: impl IntoKey, action: Action) -> Self {
+        if let Some(key) = self.checked(key) {
+            let address = Address::new(self.namespace.clone(), key);
+            self.writes.push(Write { address, action });
+        }
+        self
+    }
+
+    fn checked(&mut self, key: impl IntoKey) -> Option<Key> {
+        match key.into_key() {
+            Ok(key) => Some(key),
+            Err(error) => {
+                self.wrong.get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    /// For what the store keeps about itself.
+    pub(super) fn at(mut self, address: Address, action: Action) -> Self {
+        self.writes.push(Write { address, action });
+        self
+    }
+
+    /// For what the store keeps about itself.
+    pub(super) fn check_at(mut self, check: Check) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// For the deletion of a namespace, which writes where nobody else may.
+    pub(super) fn unguarded(mut self) -> Self {
+        self.guarded = false;
+        self
+    }
+
+    pub(super) async fn send(self) -> Result<Receipt> {
+        if let Some(error) = self.wrong {
+            return Err(error);
+        }
+        let Self { store, mut checks, .. } = self;
+        let folded = fold::fold(self.writes)?;
+        checks.extend(folded.checks);
+        let own_checks = checks.len();
+        let mut guards = Vec::new();
+        if self.guarded {
+            guards = namespaces_of(&folded.writes);
+            checks.extend(guards.iter().map(namespaces::not_being_deleted));
+        }
+
+        let id = self.id.unwrap_or_else(|| store.world.commit_id());
+        let commit = Commit { id, now: store.world.now(), checks, writes: folded.writes };
+        store.limits.verify(&commit)?;
+        match store.committer.commit(commit).await? {
+            Outcome::Committed(receipt) => {
+                let writes = folded.places.iter().map(|place| receipt.writes[*place]).collect();
+                Ok(Receipt { revision: receipt.revision, writes })
+            }
+            Outcome::Conflicted(conflict) => Err(match conflict.part {
+                Part::Check(index) if index >= own_checks => namespaces::being_deleted(&guards[index - own_checks]),
+                _ => Error::conflict(conflict),
+            }),
+        }
+    }
+}
+
+/// Each namespace that is written to, once; nearly always there is one.
+fn namespaces_of(writes: &[Write]) -> Vec<Namespace> {
+    let mut users = writes.iter().map(|write| &write.address.namespace).filter(|namespace| !namespace.is_reserved());
+    let Some(first) = users.next() else { return Vec::new() };
+    if users.all(|namespace| namespace == first) {
+        return vec![first.clone()];
+    }
+    let all: BTreeSet<&Namespace> = writes.iter().map(|write| &write.address.namespace).collect();
+    all.into_iter().filter(|namespace| !namespace.is_reserved()).cloned().collect()
+}
+
+impl<'a> IntoFuture for CommitBuilder<'a> {
+    type Output = Result<Receipt>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}

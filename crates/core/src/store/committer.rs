@@ -1,0 +1,143 @@
+//! Group commit, once, for every engine.
+//!
+//! Commits that arrive while the engine is busy wait together and are handed over as one group, which shares one
+//! durable write. A commit that finds the engine idle waits for nobody. The work belongs to the committer and not to
+//! the caller who happened to start it, so a caller that goes away takes nothing with it.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
+use futures_channel::oneshot;
+
+use crate::{
+    commit::{Commit, Outcome},
+    engine::Engine,
+    error::{Error, Result},
+    limits::commit_bytes,
+    send::BoxFuture,
+    world::World,
+};
+
+/// How many commits share one durable write at most.
+const GROUP_COMMITS_MAX: usize = 1024;
+/// How many bytes a group may weigh, unless a single commit weighs more.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+#[derive(Debug)]
+pub(super) struct Committer {
+    engine: Arc<dyn Engine>,
+    world: Arc<dyn World>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// Whether somebody is at work; whoever finds nobody begins.
+    busy: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    commit: Commit,
+    bytes: usize,
+    answer: oneshot::Sender<Result<Outcome>>,
+}
+
+impl Committer {
+    pub(super) fn new(engine: Arc<dyn Engine>, world: Arc<dyn World>) -> Self {
+        Self { engine, world, queue: Mutex::default() }
+    }
+
+    /// Hands `commit` to the engine, together with whatever else is waiting.
+    pub(super) async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Outcome> {
+        let id = commit.id;
+        let (answer, answered) = oneshot::channel();
+        let idle = {
+            let mut queue = self.queue();
+            queue.waiting.push_back(Waiting { bytes: commit_bytes(&commit), commit, answer });
+            !std::mem::replace(&mut queue.busy, true)
+        };
+        if idle {
+            self.work().await;
+        }
+        answered.await.unwrap_or_else(|_| Err(Error::outcome_unknown(id, "the commit was abandoned on its way")))
+    }
+
+    /// Begins to work off the queue. Engines that answer at once are served right here; for the others the work goes
+    /// on beside the caller, in a task of its own.
+    async fn work(self: &Arc<Self>) {
+        let mut work: BoxFuture<'static, ()> = Box::pin(Self::drain(self.clone()));
+        let done = poll_fn(|context| Poll::Ready(Pin::new(&mut work).poll(context).is_ready())).await;
+        // That was one poll, and it was ready: a caller cannot be cancelled between it and here.
+        if !done {
+            self.world.spawn(work);
+        }
+    }
+
+    async fn drain(self: Arc<Self>) {
+        let rest = Abandon(&self);
+        while let Some((group, answers)) = self.next_group() {
+            let outcomes = self.engine.commit(group).await;
+            debug_assert_eq!(outcomes.len(), answers.len(), "an engine answers every commit of a group");
+            for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                // The caller may have gone; the commit has happened all the same.
+                let _ = answer.send(outcome);
+            }
+            yield_now().await;
+        }
+        std::mem::forget(rest);
+    }
+
+    /// The next commits to hand over; with none, nobody is at work any more, in the same step.
+    fn next_group(&self) -> Option<(Vec<Commit>, Vec<oneshot::Sender<Result<Outcome>>>)> {
+        let mut queue = self.queue();
+        let mut bytes = 0;
+        let mut fits = |waiting: &Waiting| {
+            bytes += waiting.bytes;
+            bytes <= GROUP_BYTES_MAX
+        };
+        let count = queue.waiting.iter().take(GROUP_COMMITS_MAX).take_while(|waiting| fits(waiting)).count();
+        let count = count.max(1).min(queue.waiting.len());
+        if count == 0 {
+            queue.busy = false;
+            return None;
+        }
+        Some(queue.waiting.drain(..count).map(|waiting| (waiting.commit, waiting.answer)).unzip())
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // The queue is whole between any two statements, so a panic elsewhere has not broken it.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When the work is dropped half-way, because a runtime ends or an engine panics, whoever waits is told, and the next
+/// commit begins anew.
+struct Abandon<'a>(&'a Committer);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.busy = false;
+        queue.waiting.clear();
+    }
+}
+
+/// Lets others run, and ends the turn of a caller who would otherwise work for everybody else without end.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

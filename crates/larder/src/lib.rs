@@ -1,0 +1,40 @@
+//! One storage contract over many engines.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> larder::Result<()> {
+//! let store = larder::open("memory:").await?;
+//!
+//! let first = store.set("workloads/web", "v1").await?;
+//! let second = store.set("workloads/web", "v2").if_version(first.version).await?;
+//! assert_eq!(second.version.get(), 2);
+//!
+//! // Somebody who has not seen version 2 is told so, and nothing is lost.
+//! let late = store.set("workloads/web", "v3").if_version(first.version).await.unwrap_err();
+//! assert_eq!(late.kind(), larder::ErrorKind::Conflict);
+//!
+//! // All or nothing: the check sees the state before, the writes follow in order.
+//! store.commit()
+//!     .check("workloads/web", larder::Condition::Version(second.version))
+//!     .set("workloads/web", "v3")
+//!     .delete("workloads/old")
+//!     .await?;
+//! # Ok(()) }
+//! ```
+//!
+//! The engine is chosen by the URL, and nothing else changes with it:
+//!
+//! | URL | engine | feature |
+//! | --- | --- | --- |
+//! | `memory:` | the memory of the process | always |
+//! | `sqlite:PATH` | one embedded file; PATH is taken literally | `sqlite` (default) |
+//!
+//! The contract itself, with everything that is re-exported here, is documented in [`larder_core`].
+
+#![forbid(unsafe_code)]
+
+mod open;
+mod world;
+
+pub use larder_core::*;
+pub use open::{Builder, open};
+pub use world::SystemWorld;

@@ -1,0 +1,88 @@
+//! From a URL to a store.
+
+use std::sync::Arc;
+
+use larder_core::{Durability, Error, ErrorKind, Result, Store, StoreId, World, memory::MemoryEngine};
+
+use crate::world::SystemWorld;
+
+/// Opens the store at `url`, and creates it where there is none.
+///
+/// # Errors
+/// `Invalid` for a URL that says nothing, `Unsupported` for an engine that is not built in, and what the engine meets.
+pub async fn open(url: &str) -> Result<Store> {
+    Builder::new(url).open().await
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    url: String,
+    durability: Option<Durability>,
+    create: bool,
+    world: Option<Arc<dyn World>>,
+}
+
+impl Builder {
+    /// A store at `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), durability: None, create: true, world: None }
+    }
+
+    /// When an acknowledged commit has to be safe; `Full` unless said otherwise.
+    ///
+    /// An engine that cannot give it refuses to open. `memory:` gives `Volatile` and refuses any other demand.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
+    /// Whether to create a store where there is none; it is so unless said otherwise.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Time, chance and tasks from elsewhere than the system.
+    #[must_use]
+    pub fn world(mut self, world: Arc<dyn World>) -> Self {
+        self.world = Some(world);
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub async fn open(self) -> Result<Store> {
+        let world = self.world.unwrap_or_else(|| Arc::new(SystemWorld::new()));
+        let fresh = StoreId::from_bytes(world.random().to_be_bytes());
+        let Some((scheme, rest)) = self.url.split_once(':') else {
+            let message = format!("the store {:?} has no engine in front: write sqlite:PATH or memory:", self.url);
+            return Err(Error::invalid(message));
+        };
+        match scheme {
+            "memory" if !rest.is_empty() => Err(Error::invalid("the store memory: takes nothing after the colon")),
+            "memory" if self.durability.is_some_and(|durability| durability != Durability::Volatile) => {
+                Err(Error::new(ErrorKind::Unsupported, "the store memory: is gone with its process and cannot be durable"))
+            }
+            "memory" => Ok(Store::new(Arc::new(MemoryEngine::new(fresh)), world)),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => {
+                let mut config = larder_sqlite::SqliteConfig::new(rest);
+                config.durability = self.durability.unwrap_or_default();
+                config.create = self.create;
+                Ok(Store::new(Arc::new(larder_sqlite::SqliteEngine::open(config, fresh).await?), world))
+            }
+            _ => Err(unknown(scheme)),
+        }
+    }
+}
+
+fn unknown(scheme: &str) -> Error {
+    let known: &[&str] = if cfg!(feature = "sqlite") { &["memory:", "sqlite:PATH"] } else { &["memory:"] };
+    let message = format!("there is no engine {scheme:?} in this build; it has {}", known.join(" and "));
+    Error::new(ErrorKind::Unsupported, message)
+}
