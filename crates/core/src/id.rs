@@ -57,9 +57,10 @@ counter! {
     Revision
 }
 counter! {
-    /// Counts the pasts of a store: it grows when history may have changed, as after a restore.
+    /// Which of its pasts a store has: it becomes another number when history may have changed, as in a copy or after a
+    /// restore.
     ///
-    /// Revisions of different lineages must not be compared.
+    /// Revisions of different lineages must not be compared. The numbers have no order.
     Lineage
 }
 

@@ -1,0 +1,287 @@
+//! Commits: decided against the file, then applied to it, inside a transaction that somebody else began.
+
+use larder_core::{
+    Address, ChangeKind, Check, Commit, CommitId, Conflict, Entry, Error, Expected, Found, Outcome, Part, Range, Receipt,
+    Result, Revision, Timestamp, Version, Written,
+    decide::{self, Effect, Store},
+    engine::Resolution,
+};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, ToSql};
+
+use crate::{
+    error::{corrupt, explain},
+    read::within,
+    row::{self, ENTRY, HEADER},
+};
+
+/// The row of the table `store`, read when a transaction begins and written when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    revision: i64,
+    oldest: i64,
+    ids_since: i64,
+    entries: i64,
+    bytes: i64,
+    changes: i64,
+    relaxed_boot: Option<String>,
+}
+
+impl Head {
+    pub(crate) fn read(connection: &Connection) -> Result<Self> {
+        let sql = "SELECT revision, oldest, ids_since, entries, bytes, changes, relaxed_boot FROM store";
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Self {
+                revision: row.get(0)?,
+                oldest: row.get(1)?,
+                ids_since: row.get(2)?,
+                entries: row.get(3)?,
+                bytes: row.get(4)?,
+                changes: row.get(5)?,
+                relaxed_boot: row.get(6)?,
+            })
+        };
+        prepare(connection, sql)?.query_row([], read).map_err(explain)
+    }
+
+    /// Writes the row back. `boot` is named by commits that a power cut may take.
+    pub(crate) fn write(&self, connection: &Connection, boot: Option<&str>) -> Result<()> {
+        let sql = "UPDATE store SET revision = ?1, entries = ?2, bytes = ?3, changes = ?4, relaxed_boot = ?5";
+        let boot = boot.or(self.relaxed_boot.as_deref());
+        run(connection, sql, (self.revision, self.entries, self.bytes, self.changes, boot))
+    }
+}
+
+/// A write, decided: what it meets and what it does.
+struct Decided {
+    stored: Option<Stored>,
+    effect: Effect,
+}
+
+/// An entry as it is stored, expired or not; its value only where the decision looks at it.
+struct Stored {
+    entry: Entry,
+    bytes: i64,
+}
+
+/// Decides `commit` and, if nothing speaks against it, applies it.
+///
+/// The inner result is the answer to the caller: refusals and conflicts leave the file as it was. The outer error is
+/// SQLite's own, after which the commit may be half applied: the transaction has to be rolled back.
+pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) -> Result<Result<Outcome>> {
+    match remembered(connection, commit.id)? {
+        Some(Resolution::Committed(receipt)) => return Ok(Ok(Outcome::Committed(receipt))),
+        Some(_) => return Ok(Err(Error::fenced(commit.id).engine("sqlite"))),
+        None if commit.id.made_at().as_millis() < head.ids_since => {
+            return Ok(Err(Error::forgotten(commit.id).engine("sqlite")));
+        }
+        None => {}
+    }
+    for (index, check) in commit.checks.iter().enumerate() {
+        if let Some(conflict) = refute(connection, head, index, check, commit.now)? {
+            return Ok(Ok(Outcome::Conflicted(conflict)));
+        }
+    }
+    let revision = Revision::new(head.revision.cast_unsigned()).next();
+    let mut decided = Vec::with_capacity(commit.writes.len());
+    for (index, write) in commit.writes.iter().enumerate() {
+        let stored = stored(connection, &write.address, decide::write_needs_value(&write.action))?;
+        match decide::write(commit, index, stored.as_ref().map(|stored| &stored.entry), revision) {
+            Ok(Ok(effect)) => decided.push(Decided { stored, effect }),
+            Ok(Err(conflict)) => return Ok(Ok(Outcome::Conflicted(conflict))),
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    }
+
+    // Nothing below can be refused.
+    let mut ordinal = 0;
+    let mut writes = Vec::with_capacity(decided.len());
+    for (write, Decided { stored, effect }) in commit.writes.iter().zip(decided) {
+        let mut log = |kind: ChangeKind, before: bool| {
+            let place = (revision, ordinal);
+            ordinal += 1;
+            append(connection, place, commit.now, kind, &write.address, before)
+        };
+        if effect.expired {
+            log(ChangeKind::Expired, true)?;
+        }
+        if let Some(kind) = effect.change {
+            log(kind, stored.is_some() && !effect.expired)?;
+        }
+        writes.push(effect.written);
+        apply(connection, head, &write.address, stored.as_ref(), effect.store)?;
+    }
+    if ordinal > 0 {
+        head.revision = revision.get().cast_signed();
+        head.changes += ordinal;
+    }
+    let receipt = Receipt { revision: Revision::new(head.revision.cast_unsigned()), writes };
+    remember(connection, commit.id, &receipt)?;
+    Ok(Ok(Outcome::Committed(receipt)))
+}
+
+fn prepare<'a>(connection: &'a Connection, sql: &str) -> Result<CachedStatement<'a>> {
+    connection.prepare_cached(sql).map_err(explain)
+}
+
+fn run(connection: &Connection, sql: &str, parameters: impl Params) -> Result<()> {
+    prepare(connection, sql)?.execute(parameters).map(|_| ()).map_err(explain)
+}
+
+fn stored(connection: &Connection, address: &Address, value: bool) -> Result<Option<Stored>> {
+    let columns = if value { ENTRY } else { HEADER };
+    let sql = format!("SELECT {columns}, octet_length(value) FROM entries WHERE namespace = ?1 AND key = ?2");
+    let mut statement = prepare(connection, &sql)?;
+    let mut rows = statement.query((address.namespace.as_str(), address.key.as_str())).map_err(explain)?;
+    let Some(row) = rows.next().map_err(explain)? else { return Ok(None) };
+    let entry = row::entry(row, 0, || Ok(address.clone()))?.ok_or_else(|| corrupt("an entry has no version"))?;
+    let bytes = row::number(row, 9)? + (address.key.len() + entry.metadata.len()) as i64;
+    Ok(Some(Stored { entry, bytes }))
+}
+
+/// Why `check` does not hold, if it does not.
+fn refute(connection: &Connection, head: &Head, index: usize, check: &Check, now: Timestamp) -> Result<Option<Conflict>> {
+    let part = Part::Check(index);
+    match check {
+        Check::Key { address, condition } => {
+            let stored = stored(connection, address, decide::check_needs_value(condition))?;
+            Ok(decide::check(condition, stored.as_ref().map(|stored| &stored.entry), now)
+                .err()
+                .map(|(expected, found)| Conflict { part, address: Some(address.clone()), expected, found }))
+        }
+        Check::Unchanged { range, since, read_at } => {
+            let found = changed(connection, head, range, *since, *read_at, now)?;
+            Ok(found.map(|found| Conflict { part, address: None, expected: Expected::Unchanged(*since), found }))
+        }
+    }
+}
+
+fn changed(
+    connection: &Connection,
+    head: &Head,
+    range: &Range,
+    since: Revision,
+    read_at: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Found>> {
+    let at = i64::try_from(since.get()).unwrap_or(i64::MAX);
+    if at > head.revision {
+        return Ok(Some(Found::Head(Revision::new(head.revision.cast_unsigned()))));
+    }
+    if at < head.oldest {
+        return Ok(Some(Found::Trimmed(Revision::new(head.oldest.cast_unsigned()))));
+    }
+    let (condition, edges) = within(range, 3);
+    let first = |sql: &str, a: i64, b: i64| {
+        let mut parameters: Vec<&dyn ToSql> = vec![&a, &b];
+        parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
+        let mut statement = prepare(connection, sql)?;
+        statement.query_row(&*parameters, |row| row.get::<_, i64>(0)).optional().map_err(explain)
+    };
+    let sql = format!("SELECT revision FROM log WHERE revision > ?1 AND ?2 = 0 AND {condition} ORDER BY revision LIMIT 1");
+    if let Some(revision) = first(&sql, at, 0)? {
+        return Ok(Some(Found::Changed(Revision::new(revision.cast_unsigned()))));
+    }
+    let sql = format!("SELECT 1 FROM entries WHERE expires_at > ?1 AND expires_at <= ?2 AND {condition} LIMIT 1");
+    Ok(first(&sql, read_at.as_millis(), now.as_millis())?.map(|_| Found::Expired))
+}
+
+/// Appends a change to the log; with `before` it keeps the entry that is stored at this moment.
+fn append(
+    connection: &Connection,
+    (revision, ordinal): (Revision, i64),
+    at: Timestamp,
+    kind: ChangeKind,
+    address: &Address,
+    before: bool,
+) -> Result<()> {
+    const CREATED: &str = "INSERT INTO log (revision, ordinal, at, kind, namespace, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    const OTHER: &str = "INSERT INTO log SELECT ?1, ?2, ?3, ?4, namespace, key, version, revision, created_at, updated_at, \
+        expires_at, json, encodings, metadata, value FROM entries WHERE namespace = ?5 AND key = ?6";
+    let sql = if before { OTHER } else { CREATED };
+    let revision = revision.get().cast_signed();
+    let (namespace, key) = (address.namespace.as_str(), address.key.as_str());
+    run(connection, sql, (revision, ordinal, at.as_millis(), kind.as_str(), namespace, key))
+}
+
+fn apply(connection: &Connection, head: &mut Head, address: &Address, stored: Option<&Stored>, store: Store) -> Result<()> {
+    const INSERT: &str = "INSERT INTO entries (version, revision, created_at, updated_at, expires_at, json, encodings, metadata, \
+        value, namespace, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    const UPDATE: &str = "UPDATE entries SET version = ?1, revision = ?2, created_at = ?3, updated_at = ?4, expires_at = ?5, \
+        json = ?6, encodings = ?7, metadata = ?8, value = ?9 WHERE namespace = ?10 AND key = ?11";
+    let before = stored.map_or(0, |stored| stored.bytes);
+    match store {
+        Store::Keep => Ok(()),
+        Store::Put(entry) => {
+            head.entries += i64::from(stored.is_none());
+            head.bytes += entry.bytes().cast_signed() - before;
+            let values = (
+                entry.version.get().cast_signed(),
+                entry.revision.get().cast_signed(),
+                entry.created_at.as_millis(),
+                entry.updated_at.as_millis(),
+                entry.expires_at.map(Timestamp::as_millis),
+                entry.value.kind() == larder_core::ContentKind::Json,
+                row::encodings(&entry.value),
+                row::metadata(&entry.metadata),
+                row::value(&entry.value),
+                address.namespace.as_str(),
+                address.key.as_str(),
+            );
+            run(connection, if stored.is_some() { UPDATE } else { INSERT }, values)
+        }
+        Store::Remove => {
+            head.entries -= 1;
+            head.bytes -= before;
+            let sql = "DELETE FROM entries WHERE namespace = ?1 AND key = ?2";
+            run(connection, sql, (address.namespace.as_str(), address.key.as_str()))
+        }
+    }
+}
+
+/// What is remembered of `id`.
+pub(crate) fn remembered(connection: &Connection, id: CommitId) -> Result<Option<Resolution>> {
+    let mut statement = prepare(connection, "SELECT revision, receipt FROM commits WHERE id = ?1")?;
+    let mut rows = statement.query([id.as_bytes()]).map_err(explain)?;
+    let Some(row) = rows.next().map_err(explain)? else { return Ok(None) };
+    let Some(receipt) = row.get::<_, Option<String>>(1).map_err(explain)? else { return Ok(Some(Resolution::Never)) };
+    let writes: Vec<(u64, u8, Option<i64>)> = receipt_rows(&receipt).ok_or_else(|| corrupt("a receipt cannot be read"))?;
+    let written = |(version, existed, number)| Written { version: Version::new(version), existed: existed != 0, number };
+    let revision = Revision::new(row::number(row, 0)?.cast_unsigned());
+    Ok(Some(Resolution::Committed(Receipt { revision, writes: writes.into_iter().map(written).collect() })))
+}
+
+fn receipt_rows(receipt: &str) -> Option<Vec<(u64, u8, Option<i64>)>> {
+    let rows: Vec<Vec<i64>> = serde_json::from_str(receipt).ok()?;
+    rows.into_iter()
+        .map(|row| match *row {
+            [version, existed] => Some((version.cast_unsigned(), u8::from(existed != 0), None)),
+            [version, existed, number] => Some((version.cast_unsigned(), u8::from(existed != 0), Some(number))),
+            _ => None,
+        })
+        .collect()
+}
+
+fn remember(connection: &Connection, id: CommitId, receipt: &Receipt) -> Result<()> {
+    use std::fmt::Write as _;
+    let mut text = String::from("[");
+    for (index, written) in receipt.writes.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let _ = write!(text, "{comma}[{},{}", written.version, u8::from(written.existed));
+        if let Some(number) = written.number {
+            let _ = write!(text, ",{number}");
+        }
+        text.push(']');
+    }
+    text.push(']');
+    let revision = receipt.revision.get().cast_signed();
+    run(connection, "INSERT INTO commits (id, revision, receipt) VALUES (?1, ?2, ?3)", (id.as_bytes(), revision, text))
+}
+
+/// Makes sure that the commit `id`, of which nothing is remembered, never happens.
+pub(crate) fn fence(connection: &Connection, head: &Head, id: CommitId) -> Result<Resolution> {
+    if id.made_at().as_millis() < head.ids_since {
+        return Ok(Resolution::Forgotten);
+    }
+    run(connection, "INSERT INTO commits (id, revision, receipt) VALUES (?1, ?2, NULL)", (id.as_bytes(), head.revision))?;
+    Ok(Resolution::Never)
+}

@@ -1,0 +1,128 @@
+//! The engine: the seam on one hand, readers and writer on the other.
+
+use std::{path::PathBuf, sync::Arc};
+
+use larder_core::{
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, Limits, Outcome, Range,
+    Result, Snapshot, StoreId, Timestamp, Trim, Trimmed,
+    engine::{Backup, Capabilities, EngineStatus, Page, Reach, Resolution, Scan},
+};
+
+use crate::{
+    config::SqliteConfig,
+    error::closed,
+    file, lineage, log, read,
+    readers::Readers,
+    writer::{Job, Writer},
+};
+
+/// What a file takes at most. SQLite itself ends at a billion bytes a row.
+const LIMITS: Limits = Limits { value_bytes: 64 << 20, commit_writes: 4096, commit_checks: 4096, commit_bytes: 128 << 20 };
+
+/// Reads of up to this many rows count as small.
+const SMALL: usize = 128;
+
+/// A store in one file.
+///
+/// A clone is another handle to the same connections.
+#[derive(Clone, Debug)]
+pub struct SqliteEngine {
+    pub(crate) readers: Arc<Readers>,
+    writer: Writer,
+    durability: Durability,
+}
+
+impl SqliteEngine {
+    /// Opens the file, and creates it with the identity `fresh` where there is none.
+    ///
+    /// # Errors
+    /// `NotFound` for a missing directory, or a missing file that is not to be created; `Invalid` for a directory, an
+    /// empty file and a file of another program; `Unsupported` for one of a newer version; `Denied` for a read-only
+    /// one; `Corrupt` for one that was cut off. None of them is touched.
+    pub async fn open(config: SqliteConfig, fresh: StoreId) -> Result<Self> {
+        blocking::unblock(move || Self::open_blocking(&config, fresh)).await
+    }
+
+    fn open_blocking(config: &SqliteConfig, fresh: StoreId) -> Result<Self> {
+        let path: PathBuf = file::prepare(config, fresh)?;
+        let connection = file::connect(&path, config)?;
+        lineage::notice_lost_past(&connection)?;
+        let writer = Writer::start(connection, LIMITS, config.durability)?;
+        let readers = Readers::new(path, config.clone());
+        readers.warm()?;
+        Ok(Self { readers, writer, durability: config.durability })
+    }
+}
+
+impl Engine for SqliteEngine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { engine: "sqlite", limits: LIMITS, durability: self.durability, reach: Reach::Host }
+    }
+
+    fn get(&self, addresses: Vec<Address>, now: Timestamp) -> BoxFuture<'_, Result<Snapshot<Vec<Option<Entry>>>>> {
+        self.readers.read(addresses.len() <= SMALL, move |connection| read::get(connection, &addresses, now))
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Entry>>>> {
+        self.readers.read(scan.limit <= SMALL, move |connection| read::scan(connection, &scan))
+    }
+
+    fn list(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Address>>>> {
+        self.readers.read(scan.limit <= SMALL, move |connection| read::list(connection, &scan))
+    }
+
+    fn count(&self, range: Range, now: Timestamp) -> BoxFuture<'_, Result<Snapshot<u64>>> {
+        self.readers.read(false, move |connection| read::count(connection, &range, now))
+    }
+
+    fn commit(&self, group: Vec<Commit>) -> BoxFuture<'_, Vec<Result<Outcome>>> {
+        let ids: Vec<CommitId> = group.iter().map(|commit| commit.id).collect();
+        Box::pin(async move {
+            if self.readers.is_closed() {
+                return ids.iter().map(|_| Err(closed())).collect();
+            }
+            let answers = self.writer.ask(|answer| Job::Commit(group, answer)).await;
+            let unknown = |id| Err(Error::outcome_unknown(id, "the thread that writes has ended").engine("sqlite"));
+            answers.unwrap_or_else(|| ids.into_iter().map(unknown).collect())
+        })
+    }
+
+    fn resolve(&self, id: CommitId) -> BoxFuture<'_, Result<Resolution>> {
+        Box::pin(async move { self.writer.ask(|answer| Job::Resolve(id, answer)).await.unwrap_or_else(|| Err(closed())) })
+    }
+
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
+        self.readers.read(query.limit <= SMALL, move |connection| log::changes(connection, &query))
+    }
+
+    fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
+        Box::pin(async move {
+            let (mut changes, mut ids) = (0, 0);
+            // Step by step, so that commits that wait in the meantime get their turn.
+            loop {
+                let step = self.writer.ask(|answer| Job::Trim(trim, answer)).await.unwrap_or_else(|| Err(closed()))?;
+                changes += step.trimmed.changes;
+                ids += step.trimmed.ids;
+                if step.done {
+                    return Ok(Trimmed { oldest: step.trimmed.oldest, changes, ids });
+                }
+            }
+        })
+    }
+
+    fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
+        self.readers.read(false, move |connection| read::status(connection, now))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.readers.close();
+            // A writer that has gone already has closed its connection.
+            self.writer.ask(Job::Close).await.unwrap_or(Ok(()))
+        })
+    }
+
+    fn backup(&self) -> Option<&dyn Backup> {
+        Some(self)
+    }
+}

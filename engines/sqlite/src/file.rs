@@ -1,0 +1,232 @@
+//! The file: found, recognised, created, opened.
+//!
+//! A file is looked at before SQLite touches it, because SQLite repairs and adds files as it opens; what is not ours is
+//! left as it is. A new store is built beside its place and moved there whole, so nobody ever meets half a store.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use larder_core::{Durability, Error, ErrorKind, Result, StoreId};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::{
+    config::SqliteConfig,
+    error::{corrupt, explain},
+};
+
+/// "Lard" in ASCII: which program a SQLite file belongs to.
+const APPLICATION_ID: u32 = 0x4c61_7264;
+
+/// What brings a file from each version to the next. A file's version is the number of steps it has behind it.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// The part of a SQLite file that says what it is: <https://www.sqlite.org/fileformat2.html#the_database_header>.
+const HEADER_BYTES: usize = 100;
+
+/// Makes sure that there is a store of ours at the configured path, and answers the path in a form in which SQLite
+/// finds no meaning.
+pub(crate) fn prepare(config: &SqliteConfig, fresh: StoreId) -> Result<PathBuf> {
+    let shown = config.path.display();
+    if config.path.as_os_str().is_empty() {
+        return Err(Error::invalid("there is no path after sqlite:").engine("sqlite"));
+    }
+    if config.durability == Durability::Volatile {
+        return Err(Error::new(ErrorKind::Unsupported, "a file cannot be volatile: use memory:").engine("sqlite"));
+    }
+    // Absolute, so that neither `:memory:` nor `file:` can stand at the beginning.
+    let path = std::path::absolute(&config.path)
+        .map_err(|error| Error::invalid(format!("the path {shown} cannot be used")).engine("sqlite").caused_by(error))?;
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(Error::invalid(format!("{shown} is a directory; name a file in it")).engine("sqlite"))
+        }
+        Ok(metadata) if metadata.permissions().readonly() => {
+            Err(Error::new(ErrorKind::Denied, format!("{shown} is read-only; a store is always open for writing"))
+                .engine("sqlite"))
+        }
+        Ok(_) => recognise(&path).map(|()| path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if !path.parent().is_some_and(Path::is_dir) {
+                let message = format!("the directory of {shown} does not exist; create it first");
+                return Err(Error::new(ErrorKind::NotFound, message).engine("sqlite"));
+            }
+            if !config.create {
+                return Err(Error::new(ErrorKind::NotFound, format!("there is no store at {shown}")).engine("sqlite"));
+            }
+            create(&path, fresh).map(|()| path)
+        }
+        Err(error) => Err(unreadable(&config.path, error)),
+    }
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidFilename => ErrorKind::Invalid,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, format!("{} cannot be read", path.display())).engine("sqlite").caused_by(error)
+}
+
+/// Whether the file is a store of a version we know, judged by its header alone.
+fn recognise(path: &Path) -> Result<()> {
+    let shown = path.display();
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
+    file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(|error| unreadable(path, error))?;
+    let foreign = |what: &str| {
+        Err(Error::invalid(format!("{shown} is {what}, not a Larder store; it was left as it is")).engine("sqlite"))
+    };
+    if header.is_empty() {
+        return foreign("an empty file");
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        return foreign("a file of another program");
+    }
+    if header.len() < HEADER_BYTES {
+        return Err(corrupt("it was cut off within its first 100 bytes"));
+    }
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    if number(68) != APPLICATION_ID {
+        return foreign("a SQLite file of another program");
+    }
+    let version = number(60) as usize;
+    if version > MIGRATIONS.len() {
+        let known = MIGRATIONS.len();
+        let message = format!(
+            "{shown} was written by a newer Larder: its version is {version}, this one knows {known}; update Larder"
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message).engine("sqlite"));
+    }
+    // Pages that are still in the write-ahead log need not be in the file yet.
+    let log_is_empty = fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0);
+    let page_bytes = u64::from(u16::from_be_bytes([header[16], header[17]]));
+    let page_bytes = if page_bytes == 1 { 65536 } else { page_bytes };
+    let length = file.metadata().map_err(|error| unreadable(path, error))?.len();
+    let expected = page_bytes * u64::from(number(28));
+    if log_is_empty && length < expected {
+        return Err(corrupt(&format!("it holds {length} of {expected} bytes")));
+    }
+    Ok(())
+}
+
+/// The file that SQLite keeps beside `path` under this ending.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Builds an empty store and moves it to `path`, unless somebody else was faster.
+fn create(path: &Path, fresh: StoreId) -> Result<()> {
+    let place = NewFile::beside(path)?;
+    let mut connection = Connection::open_with_flags(place.path(), flags()).map_err(explain)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(explain)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(explain)?;
+    migrate(&mut connection)?;
+    let row = "INSERT INTO store VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, NULL)";
+    connection.execute(row, [fresh.to_string()]).map_err(explain)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
+    connection.close().map_err(|(_, error)| explain(error))?;
+    match place.move_to(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => recognise(path),
+        other => other,
+    }
+}
+
+/// A file that is not yet where it belongs, and vanishes unless it is moved there.
+pub(crate) struct NewFile(tempfile::NamedTempFile);
+
+impl NewFile {
+    /// In the directory of `path`, readable as the user's other files are.
+    pub(crate) fn beside(path: &Path) -> Result<Self> {
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".larder-new-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.tempfile_in(directory).map(Self).map_err(|error| unwritable(directory, error))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Moves the file to `path`, durably, if nothing is there.
+    pub(crate) fn move_to(self, path: &Path) -> Result<()> {
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        self.0.as_file().sync_all().map_err(|error| unwritable(path, error))?;
+        match self.0.persist_noclobber(path) {
+            Ok(_) => File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(|error| unwritable(directory, error)),
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let message = format!("there is something at {} already; it was left as it is", path.display());
+                Err(Error::new(ErrorKind::AlreadyExists, message).engine("sqlite"))
+            }
+            Err(error) => Err(unwritable(path, error.error)),
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: std::io::Error) -> Error {
+    let (kind, what) = match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            (ErrorKind::Denied, "cannot be written to")
+        }
+        std::io::ErrorKind::StorageFull => (ErrorKind::Unavailable, "cannot be written to: the disk is full"),
+        std::io::ErrorKind::NotFound => (ErrorKind::NotFound, "does not exist"),
+        _ => (ErrorKind::Unavailable, "cannot be written to"),
+    };
+    Error::new(kind, format!("{} {what}", path.display())).engine("sqlite").caused_by(error)
+}
+
+fn flags() -> OpenFlags {
+    // Neither CREATE nor URI: the file is there, and its name means nothing.
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// Brings the schema up to date, in one transaction; finding nothing to do is the rule.
+fn migrate(connection: &mut Connection) -> Result<()> {
+    let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    if version(connection).map_err(explain)? as usize == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
+    // Asked again: another process may have migrated while we waited for the lock.
+    let done = version(&transaction).map_err(explain)? as usize;
+    for step in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(step).map_err(explain)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32).map_err(explain)?;
+    transaction.commit().map_err(explain)
+}
+
+/// A connection to the store in `path`.
+pub(crate) fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> {
+    let mut connection = Connection::open_with_flags(path, flags()).map_err(explain)?;
+    connection.busy_timeout(config.busy_timeout).map_err(explain)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let synchronous = if config.durability == Durability::Full { "FULL" } else { "NORMAL" };
+    connection.pragma_update(None, "synchronous", synchronous).map_err(explain)?;
+    connection.pragma_update(None, "trusted_schema", false).map_err(explain)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(explain)?;
+    // What a burst of commits made of the write-ahead log does not stay that large for ever.
+    connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(explain)?;
+    if connection.is_readonly("main").map_err(explain)? {
+        let message = format!("{} is read-only; a store is always open for writing", path.display());
+        return Err(Error::new(ErrorKind::Denied, message).engine("sqlite"));
+    }
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(explain)?;
+    if mode != "wal" {
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
+    }
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// What each connection keeps of the file in memory.
+const CACHE_KIB: i64 = 16 * 1024;

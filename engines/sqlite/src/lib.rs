@@ -1,0 +1,37 @@
+//! The SQLite engine of Larder: a store in one embedded file.
+//!
+//! The file is an ordinary SQLite database in WAL mode with the tables of [`schema.sql`](SCHEMA), plain enough to be
+//! read with the `sqlite3` shell. Several processes may use it at the same time. One writes at a time; readers block
+//! neither it nor each other.
+//!
+//! ```
+//! use larder_sqlite::{SqliteConfig, SqliteEngine};
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let path = directory.path().join("larder.db");
+//! # let random = [7; 16];
+//! # let open = async {
+//! let config = SqliteConfig::new(path);
+//! let engine = SqliteEngine::open(config, larder_core::StoreId::from_bytes(random)).await?;
+//! # Ok::<_, larder_core::Error>(engine) };
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod apply;
+mod backup;
+mod config;
+mod engine;
+mod error;
+mod file;
+mod lineage;
+mod log;
+mod read;
+mod readers;
+mod row;
+mod writer;
+
+pub use config::SqliteConfig;
+pub use engine::SqliteEngine;
+
+/// The schema of the file, as SQL.
+pub const SCHEMA: &str = include_str!("schema.sql");

@@ -1,0 +1,136 @@
+//! The log: read with both sides of every change, and trimmed.
+
+use larder_core::{
+    Address, Change, ChangeKind, Changes, ChangesQuery, Entry, Error, Result, Revision, Timestamp, Trim, Trimmed,
+};
+use rusqlite::{Connection, ToSql};
+
+use crate::{
+    error::{corrupt, explain},
+    read::{one_moment, within_any},
+    row::{self, ENTRY},
+};
+
+/// The columns of an entry in the table `log`.
+const BEFORE: &str = "version, written, created_at, updated_at, expires_at, json, encodings, metadata, value";
+
+/// How many rows one step of trimming deletes at most, so that commits get their turn in between.
+const TRIM_ROWS: u64 = 2000;
+/// How many pages one step gives back to the file system at most.
+const VACUUM_PAGES: u32 = 1000;
+
+pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<Changes> {
+    one_moment(connection, |connection| {
+        let (lineage, head, oldest): (i64, i64, i64) = connection
+            .prepare_cached("SELECT lineage, revision, oldest FROM store")
+            .and_then(|mut statement| statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
+            .map_err(explain)?;
+        let after = i64::try_from(query.after.get()).unwrap_or(i64::MAX);
+        if lineage.cast_unsigned() != query.lineage.get() || after < oldest || after > head {
+            return Err(Error::trimmed(Revision::new(oldest.cast_unsigned())).engine("sqlite"));
+        }
+        let (condition, edges) = within_any(&query.ranges, 2);
+        let sql = format!(
+            "SELECT revision, ordinal, at, kind, namespace, key, {BEFORE} FROM log \
+             WHERE revision > ?1 AND ({condition}) ORDER BY revision, ordinal"
+        );
+        let mut statement = connection.prepare_cached(&sql).map_err(explain)?;
+        let mut parameters: Vec<&dyn ToSql> = vec![&after];
+        parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
+        let mut rows = statement.query(&*parameters).map_err(explain)?;
+
+        let head = Revision::new(head.cast_unsigned());
+        let mut found = Changes { changes: Vec::new(), through: head, head };
+        let mut namespace = None;
+        while let Some(row) = rows.next().map_err(explain)? {
+            let revision = Revision::new(row::number(row, 0)?.cast_unsigned());
+            if found.changes.len() >= query.limit.max(1)
+                && let Some(last) = found.changes.last()
+                && last.revision != revision
+            {
+                found.through = last.revision;
+                break;
+            }
+            let address = row::address_like(row, 4, &mut namespace)?;
+            let kind: String = row.get(3).map_err(explain)?;
+            found.changes.push(Change {
+                revision,
+                at: Timestamp::from_millis_saturating(row::number(row, 2)?),
+                kind: ChangeKind::parse(&kind).ok_or_else(|| corrupt("a change is of no known kind"))?,
+                before: row::entry(row, 6, || Ok(address.clone()))?,
+                after: after_change(connection, &address, revision, row::number(row, 1)?)?,
+                address,
+            });
+        }
+        Ok(found)
+    })
+}
+
+/// What the entry was after a change: what it was before its next change, or what it is.
+fn after_change(connection: &Connection, address: &Address, revision: Revision, ordinal: i64) -> Result<Option<Entry>> {
+    let own = || Ok(address.clone());
+    let sql = format!(
+        "SELECT {BEFORE} FROM log WHERE namespace = ?1 AND key = ?2 AND (revision, ordinal) > (?3, ?4) \
+         ORDER BY revision, ordinal LIMIT 1"
+    );
+    let mut next = connection.prepare_cached(&sql).map_err(explain)?;
+    let place = (address.namespace.as_str(), address.key.as_str(), revision.get().cast_signed(), ordinal);
+    let mut rows = next.query(place).map_err(explain)?;
+    if let Some(row) = rows.next().map_err(explain)? {
+        return row::entry(row, 0, own);
+    }
+    let sql = format!("SELECT {ENTRY} FROM entries WHERE namespace = ?1 AND key = ?2");
+    let mut current = connection.prepare_cached(&sql).map_err(explain)?;
+    let mut rows = current.query((address.namespace.as_str(), address.key.as_str())).map_err(explain)?;
+    rows.next().map_err(explain)?.map_or(Ok(None), |row| row::entry(row, 0, own))
+}
+
+/// One step of a trim.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) trimmed: Trimmed,
+    /// Whether there is nothing left to do.
+    pub(crate) done: bool,
+}
+
+/// Deletes some of what `trim` says, in a transaction of its own, or gives some free pages back to the file system.
+pub(crate) fn trim_step(connection: &mut Connection, trim: Trim) -> Result<Step> {
+    let through = i64::try_from(trim.through.get()).unwrap_or(i64::MAX);
+    let ids_before = trim.ids_before.as_millis();
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(explain)?;
+    let run =
+        |sql: &str, parameters: &[&dyn ToSql]| transaction.execute(sql, parameters).map(|rows| rows as u64).map_err(explain);
+    // First of all nobody may rely any more on what is about to go.
+    run(
+        "UPDATE store SET oldest = max(oldest, min(?1, revision)), ids_since = max(ids_since, ?2)",
+        &[&through, &ids_before],
+    )?;
+    let changes = run(
+        "DELETE FROM log WHERE (revision, ordinal) IN \
+         (SELECT revision, ordinal FROM log WHERE revision <= ?1 ORDER BY revision, ordinal LIMIT ?2)",
+        &[&through, &TRIM_ROWS.cast_signed()],
+    )?;
+    run("UPDATE store SET changes = changes - ?1", &[&changes.cast_signed()])?;
+    // An id begins with its time, so ids made before a moment are smaller than the first one made at it.
+    let first_kept = larder_core::CommitId::new(trim.ids_before, 0);
+    let ids = run(
+        "DELETE FROM commits WHERE id IN (SELECT id FROM commits WHERE id < ?1 ORDER BY id LIMIT ?2)",
+        &[&first_kept.as_bytes(), &TRIM_ROWS.cast_signed()],
+    )?;
+    let oldest: i64 = transaction.query_row("SELECT oldest FROM store", [], |row| row.get(0)).map_err(explain)?;
+    transaction.commit().map_err(explain)?;
+
+    let mut done = changes == 0 && ids == 0;
+    if done {
+        let free =
+            |connection: &Connection| connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0));
+        done = free(connection).map_err(explain)? <= VACUUM_PAGES;
+        connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})")).map_err(explain)?;
+    }
+    if done {
+        // The file itself becomes shorter only when the write-ahead log has gone into it. Readers may prevent that for
+        // now, and then the next checkpoint does it.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(explain)?;
+    }
+    Ok(Step { trimmed: Trimmed { oldest: Revision::new(oldest.cast_unsigned()), changes, ids }, done })
+}
