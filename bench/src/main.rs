@@ -1,2 +1,56 @@
-//! To come.
-fn main() {}
+//! Ratios of Larder against the drivers underneath, measured in one run.
+//!
+//! Absolute times belong to a machine; what is promised is how much of the driver's own speed is left. So every row
+//! does the same durable work on the same rows twice, once with the driver alone, and prints the ratio.
+
+mod import;
+mod memory;
+mod raw;
+mod report;
+mod sqlite;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Measures Larder against the drivers underneath and prints a table of ratios.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How many entries the large stores hold.
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: u32,
+    /// Only rows whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Where the stores are made; the system's directory for temporary files unless given.
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// The program whose `import` is measured; without it that row is left out, and said so.
+    #[arg(long)]
+    program: Option<PathBuf>,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = Options::parse();
+    let directory = match &options.directory {
+        Some(directory) => tempfile::tempdir_in(directory)?,
+        None => tempfile::tempdir()?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
+    let mut report = report::Report::new();
+    let wanted = |name: &str| name.contains(&options.only);
+    if wanted("memory") {
+        memory::measure(&mut report, &runtime, options.entries)?;
+    }
+    if wanted("sqlite get") || wanted("sqlite list") {
+        sqlite::reads(&mut report, &runtime, directory.path(), options.entries)?;
+    }
+    if wanted("sqlite set") {
+        sqlite::writes(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("import") {
+        import::measure(&mut report, directory.path(), options.entries, options.program.as_deref())?;
+    }
+    report.print();
+    Ok(())
+}

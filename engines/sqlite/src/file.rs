@@ -10,7 +10,7 @@ use std::{
 };
 
 use larder_core::{Durability, Error, ErrorKind, Result, StoreId};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use crate::{
     config::SqliteConfig,
@@ -213,6 +213,8 @@ pub(crate) fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> 
     let synchronous = if config.durability == Durability::Full { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", synchronous).map_err(explain)?;
     connection.pragma_update(None, "trusted_schema", false).map_err(explain)?;
+    // Without the query planner stability guarantee SQLite plans a statement anew whenever a bound value changes.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(explain)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(explain)?;
     // What a burst of commits made of the write-ahead log does not stay that large for ever.
     connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(explain)?;

@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,10 +20,14 @@ use crate::{config::SqliteConfig, error::closed, file::connect};
 
 /// How many connections read at the same time.
 const CONNECTIONS_MAX: usize = 8;
-/// A read on the caller's thread that took longer than this sends the following ones elsewhere,
+/// When several reads on callers' threads took longer than this,
 const SLOW: Duration = Duration::from_micros(500);
-/// for this long.
+/// the following ones run elsewhere for this long.
 const ELSEWHERE_FOR: Duration = Duration::from_millis(50);
+/// What a slow read adds to the score that a quick one lowers by one,
+const SLOW_SCORE: i32 = 32;
+/// and from which score on reads run elsewhere. One slow read proves nothing: the thread may have been preempted.
+const SCORE_MAX: i32 = 64;
 
 #[derive(Debug)]
 pub(crate) struct Readers {
@@ -34,6 +38,8 @@ pub(crate) struct Readers {
     began: Instant,
     /// Until when reads stay off the callers' threads, in nanoseconds since `began`.
     elsewhere_until: AtomicU64,
+    /// How slow reads have been lately.
+    score: AtomicI32,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +53,8 @@ impl Readers {
     pub(crate) fn new(path: PathBuf, config: SqliteConfig) -> Arc<Self> {
         let pool = Mutex::new(Pool::default());
         let elsewhere_until = AtomicU64::new(0);
-        Arc::new(Self { path, config, pool, returned: Condvar::new(), began: Instant::now(), elsewhere_until })
+        let (returned, began, score) = (Condvar::new(), Instant::now(), AtomicI32::new(0));
+        Arc::new(Self { path, config, pool, returned, began, elsewhere_until, score })
     }
 
     /// Opens the first connection, so that the first read is as quick as the next.
@@ -71,10 +78,7 @@ impl Readers {
                     let start = Instant::now();
                     let answer = read(&connection);
                     self.put_back(connection);
-                    if start.elapsed() > SLOW {
-                        let until = self.began.elapsed() + ELSEWHERE_FOR;
-                        self.elsewhere_until.store(u64::try_from(until.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-                    }
+                    self.judge(start.elapsed());
                     return Box::pin(std::future::ready(answer));
                 }
                 Ok(None) => {}
@@ -88,6 +92,18 @@ impl Readers {
             readers.put_back(connection);
             answer
         }))
+    }
+
+    /// Takes note of how long a read on a caller's thread took.
+    fn judge(&self, took: Duration) {
+        // Lost updates between these lines do no harm: the score is an impression.
+        let score = self.score.load(Ordering::Relaxed);
+        let score = if took > SLOW { score + SLOW_SCORE } else { (score - 1).max(0) };
+        self.score.store(if score > SCORE_MAX { 0 } else { score }, Ordering::Relaxed);
+        if score > SCORE_MAX {
+            let until = self.began.elapsed() + ELSEWHERE_FOR;
+            self.elsewhere_until.store(u64::try_from(until.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
     }
 
     fn is_quick(&self) -> bool {
