@@ -1,0 +1,134 @@
+//! The command line: what can be typed before and after every command, and which commands there are.
+//!
+//! The arguments of a command stand in the command's own file.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use larder::Durability;
+
+use crate::commands::{
+    backup, bench, clear, commit, completions, delete, export, import, metadata, namespaces, number, read, set, status,
+    touch,
+};
+
+/// The store that is used when none is named.
+pub(crate) const DEFAULT_STORE: &str = "sqlite:./larder.db";
+
+const AFTER_HELP: &str = "\
+Exit statuses:
+  0  done
+  1  internal: a bug, please report it
+  2  usage: the arguments are not understood
+  3  not found
+  4  conflict, or it exists already, or it is not empty
+  5  invalid, over a limit, or not supported
+  6  denied, or over a quota
+  7  unavailable, or the outcome is unknown
+  8  corrupt
+
+Examples:
+  larder set greeting 'hello'            keep a value in ./larder.db
+  larder get greeting                    and have it back
+  larder set config @config.json         a file; JSON is recognised and kept byte for byte
+  larder list workloads/                 the keys that begin with workloads/
+  larder --store sqlite:/var/app.db status";
+
+/// Keeps values under keys, with versions, compare-and-set and atomic commits, in one file or on a server.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, about, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What goes with every command, before or after its name.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Settings {
+    /// The store: sqlite:PATH, where PATH is taken literally, or memory:
+    #[arg(long, global = true, value_name = "URL", env = "LARDER_STORE", default_value = DEFAULT_STORE)]
+    pub(crate) store: String,
+
+    /// The namespace [default: default]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+
+    /// When an acknowledged write has to be safe: from a power cut (full, the default) or from a killed process (relaxed)
+    #[arg(long, global = true, value_name = "CLASS", hide_possible_values = true)]
+    pub(crate) durability: Option<DurabilityClass>,
+
+    /// Print JSON, errors included
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Print nothing but what was asked for
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The durability that can be asked for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DurabilityClass {
+    Full,
+    Relaxed,
+}
+
+impl From<DurabilityClass> for Durability {
+    fn from(class: DurabilityClass) -> Self {
+        match class {
+            DurabilityClass::Full => Self::Full,
+            DurabilityClass::Relaxed => Self::Relaxed,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Get(read::GetArguments),
+    Set(set::SetArguments),
+    Delete(delete::DeleteArguments),
+    Exists(read::ExistsArguments),
+    List(read::ListArguments),
+    Scan(read::ScanArguments),
+    Count(read::CountArguments),
+    Clear(clear::ClearArguments),
+    /// Show or change the metadata of an entry
+    #[command(subcommand)]
+    Meta(metadata::MetaCommand),
+    Add(number::AddArguments),
+    Touch(touch::TouchArguments),
+    Commit(commit::CommitArguments),
+    Import(import::ImportArguments),
+    Export(export::ExportArguments),
+    /// Create, delete and list namespaces
+    #[command(subcommand)]
+    Ns(namespaces::NsCommand),
+    Status(status::StatusArguments),
+    Backup(backup::BackupArguments),
+    Bench(bench::BenchArguments),
+    Completions(completions::CompletionsArguments),
+}
+
+/// Prints help or version, or why the command line is not understood: in JSON too, if that was asked for.
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(cause) => ExitCode::from(crate::failure::Failure::Output(cause).exit_status()),
+        };
+    }
+    // Nothing was parsed, so the wish for JSON has to be looked for by hand.
+    let json = std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if json {
+        let text = error.render().to_string();
+        let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        crate::failure::Failure::Usage(message.to_owned()).tell(true);
+    } else {
+        // With nobody there to read it, the exit status still tells.
+        let _ = error.print();
+    }
+    ExitCode::from(2)
+}

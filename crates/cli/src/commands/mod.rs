@@ -1,0 +1,44 @@
+//! The commands, one idea per file: each takes its arguments and the session, and answers through the session's output.
+
+pub(crate) mod backup;
+pub(crate) mod bench;
+pub(crate) mod clear;
+pub(crate) mod commit;
+pub(crate) mod completions;
+pub(crate) mod delete;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod metadata;
+pub(crate) mod namespaces;
+pub(crate) mod number;
+pub(crate) mod read;
+pub(crate) mod selection;
+pub(crate) mod set;
+pub(crate) mod status;
+pub(crate) mod touch;
+
+use crate::{args::Command, failure::Failure, session::Session};
+
+pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Get(arguments) => read::get(session, arguments).await,
+        Command::Set(arguments) => set::set(session, arguments).await,
+        Command::Delete(arguments) => delete::delete(session, arguments).await,
+        Command::Exists(arguments) => read::exists(session, arguments).await,
+        Command::List(arguments) => read::list(session, arguments).await,
+        Command::Scan(arguments) => read::scan(session, arguments).await,
+        Command::Count(arguments) => read::count(session, arguments).await,
+        Command::Clear(arguments) => clear::clear(session, arguments).await,
+        Command::Meta(command) => metadata::run(session, command).await,
+        Command::Add(arguments) => number::add(session, arguments).await,
+        Command::Touch(arguments) => touch::touch(session, arguments).await,
+        Command::Commit(arguments) => commit::run(session, arguments).await,
+        Command::Import(arguments) => import::run(session, arguments).await,
+        Command::Export(arguments) => export::run(session, arguments).await,
+        Command::Ns(command) => namespaces::run(session, command).await,
+        Command::Status(_) => status::run(session).await,
+        Command::Backup(arguments) => backup::run(session, arguments).await,
+        Command::Bench(arguments) => bench::run(session, arguments).await,
+        Command::Completions(arguments) => completions::run(session, arguments),
+    }
+}

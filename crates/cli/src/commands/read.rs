@@ -1,0 +1,196 @@
+//! Reading: `get`, `exists`, `list`, `scan` and `count`. Long answers are printed page by page, in bounded memory.
+
+use clap::Args;
+use larder::{ContentKind, Entry, Error, ErrorKind, Key, Namespace, Value};
+use serde_json::json;
+
+use super::selection::{Keys, Window};
+use crate::{
+    failure::Failure,
+    output::Output,
+    session::{Missing, Session},
+    text::{is_printable, one_line, shell},
+};
+
+/// How many keys are asked for at once.
+const PAGE_KEYS: usize = 1000;
+
+/// Print the value of a key, byte for byte; with --json the whole entry
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  larder get config > config.json\n  larder get config --json\n  larder get -- -odd-key")]
+pub(crate) struct GetArguments {
+    /// The key; one that begins with - goes after --
+    key: String,
+}
+
+/// Say whether a key is there: exit status 0 if it is, 3 if not
+#[derive(Args, Debug)]
+pub(crate) struct ExistsArguments {
+    /// The key
+    key: String,
+}
+
+/// Print keys in bytewise order, one per line; with --json as an array
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  larder list workloads/
+  larder list --glob '*.json' --limit 10
+  larder list --limit 10 --after workloads/web      the next page
+  larder list log/ --reverse --limit 1              the last key")]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    window: Window,
+}
+
+/// Print entries in bytewise order of their keys: key, tab, value; with --json as an array of whole entries
+#[derive(Args, Debug)]
+#[command(after_help = "Line ends and other control characters in values are shown as escapes, and binary values by their
+size. `larder export` is for machines and keeps every byte.
+
+Examples:
+  larder scan workloads/
+  larder scan --json --limit 3")]
+pub(crate) struct ScanArguments {
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    window: Window,
+}
+
+/// Print how many keys there are
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  larder count\n  larder count workloads/\n  larder count --glob '*/web'")]
+pub(crate) struct CountArguments {
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    window: Window,
+}
+
+pub(crate) async fn get(session: &mut Session, arguments: GetArguments) -> Result<(), Failure> {
+    let key = Key::new(arguments.key)?;
+    let store = session.open(Missing::Tell).await?;
+    let Some(entry) = store.get(&key).await? else {
+        return Err(absent(session, store.namespace(), &key));
+    };
+    let output = &mut session.output;
+    if output.json {
+        return Ok(output.line(entry.to_json())?);
+    }
+    print_value(output, &entry.value)
+}
+
+/// The failure of a command that needs `key` to be there.
+pub(crate) fn absent(session: &Session, namespace: &Namespace, key: &Key) -> Failure {
+    let error = Error::new(ErrorKind::NotFound, format!("there is no key {key:?} in namespace {namespace:?}"));
+    Failure::hinted(error, format!("`{} list` shows what is there", session.call()))
+}
+
+fn print_value(output: &mut Output, value: &Value) -> Result<(), Failure> {
+    let bytes = value.bytes();
+    if !output.is_terminal() {
+        return Ok(output.raw(bytes)?);
+    }
+    let text = std::str::from_utf8(bytes).ok().filter(|text| is_printable(text));
+    let Some(text) = text else {
+        let message = format!("{} bytes of binary are nothing for a terminal", bytes.len());
+        return Err(Failure::hinted(Error::invalid(message), "use --json, or send the output to a file"));
+    };
+    Ok(output.line(text.strip_suffix('\n').unwrap_or(text))?)
+}
+
+pub(crate) async fn exists(session: &mut Session, arguments: ExistsArguments) -> Result<(), Failure> {
+    let key = Key::new(arguments.key)?;
+    let store = session.open(Missing::Tell).await?;
+    let exists = store.exists(&key).await?;
+    session.output.done(&exists, exists)?;
+    if exists { Ok(()) } else { Err(Failure::Answered(ErrorKind::NotFound.exit_status())) }
+}
+
+pub(crate) async fn list(session: &mut Session, arguments: ListArguments) -> Result<(), Failure> {
+    let mut select = arguments.window.on(arguments.keys.select()?)?;
+    let store = session.open(Missing::Tell).await?;
+    let mut items = Items::begin(&mut session.output)?;
+    let mut left = arguments.window.limit.unwrap_or(usize::MAX);
+    loop {
+        let page = store.list(select.clone().limit(left.min(PAGE_KEYS))).await?;
+        left -= page.items.len();
+        for key in &page.items {
+            let text = if items.output.json { json!(key.as_str()).to_string() } else { key.to_string() };
+            items.item(&text)?;
+        }
+        match page.next {
+            Some(next) if left > 0 => select = select.offset(0).after(next),
+            _ => return items.end(),
+        }
+    }
+}
+
+pub(crate) async fn scan(session: &mut Session, arguments: ScanArguments) -> Result<(), Failure> {
+    let select = arguments.window.limited(arguments.keys.select()?)?;
+    let store = session.open(Missing::Tell).await?;
+    let mut items = Items::begin(&mut session.output)?;
+    let mut pages = store.pages(select);
+    while let Some(page) = pages.next().await? {
+        for entry in &page {
+            let text = if items.output.json { entry.to_json() } else { as_line(entry) };
+            items.item(&text)?;
+        }
+    }
+    items.end()
+}
+
+fn as_line(entry: &Entry) -> String {
+    let value = &entry.value;
+    let text = std::str::from_utf8(value.bytes()).ok().filter(|_| value.encodings().is_empty());
+    // Opaque bytes that happen to be UTF-8 but hold a NUL are no text that anybody wrote.
+    let text = text.filter(|text| value.kind() == ContentKind::Json || !text.contains('\0'));
+    let value = text.map_or_else(|| format!("<{} bytes of binary>", value.bytes().len()), one_line);
+    format!("{}\t{value}", one_line(&entry.address.key))
+}
+
+pub(crate) async fn count(session: &mut Session, arguments: CountArguments) -> Result<(), Failure> {
+    let select = arguments.window.limited(arguments.keys.select()?)?;
+    let store = session.open(Missing::Tell).await?;
+    let count = store.count(select).await?;
+    Ok(session.output.line(count)?)
+}
+
+/// A list being printed: a line for each item, or a JSON array.
+struct Items<'a> {
+    output: &'a mut Output,
+    any: bool,
+}
+
+impl<'a> Items<'a> {
+    fn begin(output: &'a mut Output) -> Result<Self, Failure> {
+        if output.json {
+            output.raw(b"[")?;
+        }
+        Ok(Self { output, any: false })
+    }
+
+    fn item(&mut self, text: &str) -> Result<(), Failure> {
+        match (self.output.json, std::mem::replace(&mut self.any, true)) {
+            (true, true) => self.output.raw(b",\n")?,
+            (true, false) => self.output.raw(b"\n")?,
+            (false, _) => return Ok(self.output.line(text)?),
+        }
+        Ok(self.output.raw(text.as_bytes())?)
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        if self.output.json {
+            self.output.line(if self.any { "\n]" } else { "]" })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a hint calls `key`.
+pub(crate) fn get_command(session: &Session, key: &str) -> String {
+    let dashes = if key.starts_with('-') { "-- " } else { "" };
+    format!("{} get {dashes}{}", session.call(), shell(key))
+}

@@ -1,0 +1,104 @@
+//! What comes in beside the store: values, files, durations, metadata. It knows no command.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
+
+use larder::{Error, ErrorKind, Limits, Metadata, Result, Timestamp};
+
+/// The bytes that a VALUE argument stands for: itself, `@FILE`, or `-` for the standard input.
+pub(crate) fn value(argument: &OsStr, literal: bool) -> Result<Vec<u8>> {
+    let bytes = argument.as_encoded_bytes();
+    if literal || !(bytes == b"-" || bytes.starts_with(b"@")) {
+        return Ok(bytes.to_vec());
+    }
+    let name = argument.to_str().ok_or_else(|| Error::invalid("the name of a file after @ has to be UTF-8"))?;
+    let (mut reader, name) = open(name.strip_prefix('@').unwrap_or(name), name == "-")?;
+    let most = Limits::FLOOR.value_bytes;
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to know, and an endless file does no harm.
+    reader.by_ref().take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&name, error))?;
+    if bytes.len() > most {
+        return Err(Error::limit(format!("{name} is too large for one value: at most {most} bytes are allowed")));
+    }
+    Ok(bytes)
+}
+
+/// A FILE argument, or `-` for the standard input, and how to call it in messages.
+pub(crate) fn file(argument: &str) -> Result<(Box<dyn Read + Send>, String)> {
+    open(argument, argument == "-")
+}
+
+fn open(path: &str, standard: bool) -> Result<(Box<dyn Read + Send>, String)> {
+    if standard {
+        return Ok((Box::new(io::stdin()), "the standard input".to_owned()));
+    }
+    let name = format!("the file {path:?}");
+    let file = File::open(Path::new(path)).map_err(|error| unreadable(&name, error))?;
+    Ok((Box::new(file), name))
+}
+
+/// The error for something called `name` that cannot be read.
+pub(crate) fn unreadable(name: &str, error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        io::ErrorKind::IsADirectory => ErrorKind::Invalid,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, format!("{name} cannot be read")).caused_by(error)
+}
+
+/// A duration such as `10m`, `1h30m`, `500ms` or `2d`.
+pub(crate) fn duration(text: &str) -> Result<Duration> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| Error::invalid(format!("{text:?} is no duration; write it as in 500ms, 10m, 1h30m or 2d")))?;
+    if duration.is_zero() {
+        return Err(Error::invalid("a time to live has to be longer than zero"));
+    }
+    Ok(duration)
+}
+
+/// A moment such as `2030-01-31T12:00:00Z`.
+pub(crate) fn moment(text: &str) -> Result<Timestamp> {
+    Timestamp::parse(text)
+}
+
+/// Metadata from `name=value` pairs, where a value that is JSON is taken as such and any other as text; or from one
+/// JSON object.
+pub(crate) fn metadata(fields: &[String]) -> Result<Metadata> {
+    if let [object] = fields
+        && object.trim_start().starts_with('{')
+    {
+        return Metadata::parse(object.as_bytes());
+    }
+    let mut text = String::from("{");
+    let mut names = std::collections::BTreeSet::new();
+    for field in fields {
+        let Some((name, value)) = field.split_once('=') else {
+            return Err(Error::invalid(format!("the metadata {field:?} is not of the form name=value")));
+        };
+        if !names.insert(name) {
+            return Err(Error::invalid(format!("the metadata field {name:?} is given twice")));
+        }
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&quoted(name));
+        text.push(':');
+        match larder::json::check(value.as_bytes()) {
+            Ok(()) => text.push_str(value),
+            Err(_) => text.push_str(&quoted(value)),
+        }
+    }
+    text.push('}');
+    Metadata::parse(text.as_bytes())
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text can always be written as JSON")
+}

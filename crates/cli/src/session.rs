@@ -1,0 +1,81 @@
+//! One run of the program: its settings, its output, and the store it may come to open.
+//!
+//! Commands check what they were given first and ask for the store then, so that a bad request leaves no file behind.
+
+use larder::{Builder, Durability, Error, ErrorKind, Namespace, Store};
+
+use crate::{args::Settings, failure::Failure, output::Output, text::shell};
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) settings: Settings,
+    pub(crate) output: Output,
+    store: Option<Store>,
+}
+
+/// What to do where there is no store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Create it: the command brings something to keep.
+    Create,
+    /// Say so: the command only looks, or takes away.
+    Tell,
+}
+
+impl Session {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let output = Output::new(settings.json, settings.quiet);
+        Self { settings, output, store: None }
+    }
+
+    /// The store, bound to the namespace that was asked for.
+    pub(crate) async fn open(&mut self, missing: Missing) -> Result<Store, Failure> {
+        let namespace = self.namespace()?;
+        let mut builder = Builder::new(&self.settings.store).create(missing == Missing::Create);
+        if let Some(durability) = self.settings.durability {
+            builder = builder.durability(Durability::from(durability));
+        }
+        let opened = builder.open().await.map_err(|error| self.not_opened(error, missing))?;
+        let store = self.store.insert(opened);
+        Ok(store.in_namespace(&namespace)?)
+    }
+
+    /// The namespace that was asked for.
+    pub(crate) fn namespace(&self) -> Result<Namespace, Error> {
+        self.settings.namespace.as_deref().map_or_else(|| Ok(Namespace::default()), Namespace::new)
+    }
+
+    /// How the program is called so that it meets the same store and namespace again.
+    pub(crate) fn call(&self) -> String {
+        let mut call = String::from("larder");
+        let store = &self.settings.store;
+        if *store != crate::args::DEFAULT_STORE && std::env::var("LARDER_STORE").as_ref() != Ok(store) {
+            call.push_str(&format!(" --store {}", shell(store)));
+        }
+        if let Some(namespace) = &self.settings.namespace {
+            call.push_str(&format!(" -n {}", shell(namespace)));
+        }
+        call
+    }
+
+    /// Ends the run: the answer goes out, the store is closed, and the first thing that went wrong is told.
+    pub(crate) async fn end(mut self, answer: Result<(), Failure>) -> Result<(), Failure> {
+        let flushed = self.output.flush();
+        let closed = match &self.store {
+            Some(store) => store.close().await,
+            None => Ok(()),
+        };
+        answer?;
+        flushed?;
+        Ok(closed?)
+    }
+
+    fn not_opened(&self, error: Error, missing: Missing) -> Failure {
+        if error.kind() == ErrorKind::NotFound && missing == Missing::Tell {
+            let call = self.call();
+            let hint = format!("`{call} set KEY VALUE` or `{call} import FILE` creates it; --store names another one");
+            return Failure::hinted(error, hint);
+        }
+        error.into()
+    }
+}
