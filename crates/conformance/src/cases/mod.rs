@@ -1,0 +1,25 @@
+//! The cases, by what they are about; their stories stand in the catalogue.
+
+mod atomic;
+mod batches;
+mod durable;
+mod exact;
+mod expiry;
+mod group;
+mod history;
+mod log;
+mod namespaces;
+mod order;
+mod outcome;
+mod race;
+mod refused;
+mod revision;
+mod writes;
+
+use crate::Case;
+
+/// Every case, in the order of the catalogue.
+pub fn cases() -> &'static [Case] {
+    const ALL: &[Case] = crate::__catalogue!(__list);
+    ALL
+}

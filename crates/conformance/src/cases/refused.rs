@@ -1,0 +1,117 @@
+//! G13: bad input is refused before anything is written; the floor of limits is one and the same on every engine.
+
+use futures_lite::future::block_on;
+use larder_core::{
+    Action, Condition, ErrorKind, ExpiryChange, Glob, Limits, Metadata, MetadataChange, Namespace, Value, World,
+    engine::Resolution,
+};
+
+use crate::ground::{Ground, fails, metadata, put_value};
+
+pub(super) fn g13_bad_input_is_refused_before_anything_is_written(ground: &Ground) {
+    let seam = ground.open();
+    let store = seam.store();
+    block_on(async {
+        store.set("a", "1").await.expect("sets");
+        let before = seam.picture();
+        let long = "k".repeat(1025);
+        for bad in ["", "a\0b", "\n", "\u{1f}", "\u{7f}", &long] {
+            fails(store.set(bad, "v").await, ErrorKind::Invalid);
+            fails(store.create(bad, "v").await, ErrorKind::Invalid);
+            fails(store.get(bad).await, ErrorKind::Invalid);
+            fails(store.delete(bad).await, ErrorKind::Invalid);
+            fails(store.exists(bad).await, ErrorKind::Invalid);
+            fails(store.add(bad, 1, 0..=9).await, ErrorKind::Invalid);
+            fails(store.touch(bad, None).await, ErrorKind::Invalid);
+            fails(store.get_many(["a", bad]).await, ErrorKind::Invalid);
+            fails(store.commit().set("b", "v").check(bad, Condition::Absent).await, ErrorKind::Invalid);
+            fails(store.commit().set("b", "v").delete(bad).await, ErrorKind::Invalid);
+        }
+        for bad in ["", "a/b", "a*", ":", "a:", "a::b", "principal://", "principal://k/x", "a\u{7f}"] {
+            fails(Namespace::new(bad), ErrorKind::Invalid);
+        }
+        for bad in ["{\"a\":1,\"a\":2}", "\"\\ud83e\"", "1e999", "[1,]", "", "\u{feff}1"] {
+            fails(Value::json(bad), ErrorKind::Invalid);
+        }
+        fails(Metadata::parse(b"[]"), ErrorKind::Invalid);
+        fails(Glob::new("*".repeat(4097)), ErrorKind::Limit);
+        fails(store.in_namespace(&Namespace::new("larder:mine").expect("a name")), ErrorKind::Denied);
+        assert_eq!(seam.picture(), before);
+    });
+}
+
+pub(super) fn g13_a_portable_store_keeps_the_floor_everywhere(ground: &Ground) {
+    let seam = ground.open();
+    let store = seam.store();
+    let (floor, writes_most) = (Limits::FLOOR, Limits::FLOOR.commit_writes);
+    for (writes, checks, value, fits) in [
+        (writes_most, 0, 18 * 1024, true),
+        (writes_most, floor.commit_checks, 1, true),
+        (writes_most + 1, 0, 1, false),
+        (1, floor.commit_checks + Limits::EXTRA_CHECKS, 1, false),
+        (1, 0, floor.value_bytes, true),
+        (1, 0, floor.value_bytes + 1, false),
+        (2, 0, floor.value_bytes * 3 / 4, false),
+    ] {
+        let id = seam.world.commit_id();
+        let mut commit = store.commit().id(id);
+        for n in 0..writes {
+            commit = commit.set(format!("k{n}"), vec![7; value]);
+        }
+        for n in 0..checks {
+            commit = commit.check(format!("none{n}"), Condition::Absent);
+        }
+        let before = seam.head();
+        let what = format!("{writes} writes of {value} bytes and {checks} checks");
+        match block_on(commit.into_future()) {
+            Ok(receipt) => assert!(fits && receipt.writes.len() == writes, "{what} are more than the floor"),
+            Err(error) => {
+                assert!(!fits && error.kind() == ErrorKind::Limit, "{what}: {error}");
+                assert_eq!(seam.head(), before, "{what} left something behind");
+                assert_eq!(seam.resolve(id), Resolution::Never, "{what} never reached the engine");
+            }
+        }
+    }
+}
+
+pub(super) fn g13_adding_and_annotating_refuse_what_they_cannot_change(ground: &Ground) {
+    let seam = ground.open();
+    let any = i64::MIN..=i64::MAX;
+    let values = ["1.0", "1e2", "9223372036854775808", "\"1\"", "null", "[1]", "true", "x", ""];
+    for (n, text) in values.iter().enumerate() {
+        seam.put(&format!("v{n}"), text);
+    }
+    seam.draft().act("opaque", put_value(Value::opaque("1"))).done();
+    let before = seam.picture();
+    for key in (0..values.len()).map(|n| format!("v{n}")).chain(["opaque".to_owned()]) {
+        assert_eq!(seam.draft().add(&key, 1, any.clone()).refused().kind(), ErrorKind::InvalidState, "{key}");
+    }
+    let merge = Action::Annotate { metadata: MetadataChange::Merge(metadata("{\"a\":1}")), expiry: ExpiryChange::Keep };
+    assert_eq!(seam.draft().act("none", merge).refused().kind(), ErrorKind::NotFound);
+    assert_eq!(seam.picture(), before);
+    for (start, delta, sum) in [(" 7\n", 1, 8), ("-9223372036854775808", i64::MAX, -1), ("-0", 0, 0)] {
+        seam.put("n", start);
+        let receipt = seam.draft().add("n", delta, any.clone()).done();
+        assert_eq!(receipt.writes[0].number, Some(sum));
+        assert_eq!(seam.text("n"), Some(sum.to_string()));
+    }
+}
+
+pub(super) fn g13_reserved_namespaces_are_out_of_reach(ground: &Ground) {
+    let seam = ground.open();
+    let store = seam.store();
+    let own = Namespace::new("larder:namespaces").expect("a name");
+    block_on(async {
+        store.create_namespace(&Namespace::new("mine").expect("a name"), Metadata::default()).await.expect("creates");
+        let before = seam.picture();
+        fails(store.in_namespace(&own), ErrorKind::Denied);
+        fails(store.commit().within(&own).delete("mine").await, ErrorKind::Denied);
+        fails(store.create_namespace(&own, Metadata::default()).await, ErrorKind::Denied);
+        fails(store.delete_namespace(&own, true).await, ErrorKind::Denied);
+        let listed = store.list_namespaces().await.expect("lists");
+        assert!(listed.iter().all(|info| !info.namespace.is_reserved()), "what is the store's own is listed");
+        let status = store.status().await.expect("the status is known");
+        assert_eq!((status.entries, status.bytes, status.namespaces), (0, 0, 2), "what is the store's own is counted");
+        assert_eq!(seam.picture(), before);
+    });
+}

@@ -1,0 +1,265 @@
+//! The catalogue: every case there is, once, with the story of what goes wrong in an engine that fails it.
+//!
+//! [`suite!`](crate::suite) and [`cases`] both come from this one table, so neither can know a case that the other does not.
+//! Before the braces stand the promise and the module that holds the cases.
+
+/// Hands the table to the macro `$then`, after whatever else it is to be told.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __catalogue {
+    ($then:ident $($argument:tt)*) => { $crate::$then! { [$($argument)*]
+        "G1" atomic {
+            /// The last write of a commit is refused, and an engine that applies writes one by one keeps the first half.
+            g1_a_refused_commit_leaves_no_half
+            /// A check fails, and something of its commit stays behind: a write, a line of the log, a revision.
+            g1_a_conflicting_commit_leaves_no_trace
+            /// A condition is read the wrong way round, or against what the commit itself has written.
+            g1_conditions_hold_where_they_should
+            /// The id of a commit that did not happen is remembered, and the retry is answered with nothing done.
+            g1_an_id_that_was_refused_may_succeed_later
+            /// One transaction around a whole group: the one bad commit rolls back its neighbours, or loses their ids.
+            g1_a_failing_neighbour_harms_nobody
+            /// All commits of a group are decided before any is applied, and two of them create the same key.
+            g1_a_commit_of_a_group_sees_those_before_it
+            /// The same, through the store: bad keys, sizes and orders are found too late.
+            g1_a_store_commit_is_all_or_nothing
+        }
+        "G2" durable {
+            /// An acknowledged write, its log line or its id waits in a buffer and is gone after reopening.
+            g2_acknowledged_is_there_after_reopening
+            /// An engine takes less than the floor, or the status tells another durability than is in force.
+            g2_capabilities_keep_the_floor
+            /// A new store counts its own tables, or sizes are counted in characters.
+            g2_a_new_store_is_empty_and_says_so
+            /// A handle answers from a cache of its own, and does not see what another one wrote.
+            g2_two_handles_see_one_store
+            /// A closed handle goes on writing to a file that somebody else has opened, or panics.
+            g2_a_closed_handle_answers_closed
+        }
+        "G3" revision {
+            /// Revisions are taken when a commit begins, not in the order in which commits happen.
+            g3_revisions_increase_in_commit_order
+            /// Deleting nothing takes a revision, so watchers wake for nothing and caches are thrown away.
+            g3_a_commit_that_changes_nothing_takes_no_revision
+            /// The limit cuts the log within a commit, and the rest of that commit is lost or told twice.
+            g3_a_commit_is_never_torn_in_the_log
+            /// Changes of a commit come in the order of keys, or of a hash map.
+            g3_the_log_keeps_the_order_of_writes
+            /// The revision is published before the entries, and a reader sees half of a commit.
+            g3_a_reader_never_sees_a_revision_without_what_came_before
+        }
+        "G6" revision {
+            /// The revision is read in another transaction than the entries, and names another moment.
+            g6_every_read_names_its_moment
+            /// Entry, log and receipt disagree on revision or time of one commit.
+            g6_a_commit_is_known_by_its_revision_everywhere
+        }
+        "G4" race {
+            /// Check and write are two steps, and in between somebody else writes: two winners.
+            g4_one_of_racing_compare_and_sets_wins
+            /// Two callers hold the same lock, because both saw that it was absent.
+            g4_one_of_racing_creates_wins
+            /// Sets that travel in one group are merged, and some versions are never there.
+            g4_sets_polled_together_get_distinct_versions
+            /// Two sets read the same version and write the same next one.
+            g4_sets_on_threads_get_distinct_versions
+            /// A sum is read, added to and written back, and one addition is lost or one too many fits.
+            g4_racing_adds_sum_exactly_and_stay_below_the_ceiling
+            /// A commit over two keys checks one of them too early: money is made.
+            g4_money_moves_and_none_is_made
+        }
+        "G5" race {
+            /// A range is guarded by the keys that were found in it, so a phantom slips in.
+            g5_a_range_that_was_read_conflicts_with_whatever_changes_it
+            /// Two transactions read the same range and write different keys of it; both commit.
+            g5_write_skew_is_caught
+            /// The log was trimmed, or the revision is from another store, and "nothing found" is taken for "unchanged".
+            g5_nobody_can_vouch_for_a_past_that_is_not_there
+            /// Expiry writes no line into the log, so a range loses an entry and counts as unchanged.
+            g5_a_range_check_fails_when_an_entry_has_expired_since
+        }
+        "G7" log {
+            /// A change is missing from the log, or one of its sides is.
+            g7_every_change_is_told_with_both_sides
+            /// What a key became is taken from the present, although it has been written again since.
+            g7_both_sides_are_kept_over_any_later_write
+            /// Ranges lose a change, tell it twice where they overlap, or let in a neighbour's.
+            g7_ranges_choose_changes
+            /// Going on after a revision tells its changes again, or skips the next.
+            g7_reading_goes_on_after_any_revision
+            /// The log was trimmed, and who comes too late gets what is left as if it were everything.
+            g7_who_comes_too_late_is_told
+            /// Trimming beyond the head hides changes that have yet to come, or forgets what entries are.
+            g7_trimming_stops_at_the_head
+            /// A resume point of another past is taken for one of this store, and changes are missed in silence.
+            g7_another_past_is_not_this_one
+            /// A deleted entry leaves its version or its before-image to the next one of the same key.
+            g7_an_entry_can_come_and_go_and_come_again
+        }
+        "G8" expiry {
+            /// One way of reading forgets to ask whether an entry has expired, or asks the engine's own clock.
+            g8_expired_is_absent_to_every_read_and_check
+            /// An entry lives one millisecond too long, or is kept in whole seconds.
+            g8_an_entry_expires_at_its_moment_to_the_millisecond
+            /// A time of expiry that has passed already is refused, or taken for "never".
+            g8_an_entry_may_be_born_expired
+            /// A write over an expired entry goes on with its version, its metadata or its number.
+            g8_writing_over_an_expired_entry_creates
+            /// A delete says that the expired entry was there, or an annotation brings it back to life.
+            g8_deleting_or_annotating_what_has_expired_finds_nothing
+            /// A touch is lost on the next write, or an old expiry takes a new value with it.
+            g8_touching_extends_and_setting_ends_an_expiry
+            /// The clock steps back, and an entry that was written over is found under what had replaced it.
+            g8_the_log_knows_what_expired_as_it_was
+        }
+        "G9" order {
+            /// A collation, UTF-16 or a locale decides the order.
+            g9_keys_come_in_bytewise_order
+            /// Two keys that look alike are one: case, composed letters, trailing blanks.
+            g9_a_key_is_itself_and_no_other
+            /// A prefix becomes a LIKE pattern or a glob, or ends at the wrong neighbour.
+            g9_prefixes_are_literal
+            /// Pages overlap or leave a gap where a key is the beginning of the next.
+            g9_paging_neither_loses_nor_doubles
+            /// A bound that is no key of the store moves to the nearest one.
+            g9_after_and_before_cut_where_they_say
+            /// A full page says that it is the last.
+            g9_pages_say_whether_there_is_more
+            /// SQL wildcards, question marks and brackets show through.
+            g9_only_the_star_is_special_in_a_glob
+            /// Namespace and key are joined by a separator that either of them may hold.
+            g9_namespaces_never_touch
+            /// An index takes fewer bytes than the longest key has.
+            g9_the_longest_names_fit
+        }
+        "G10" exact {
+            /// Bytes pass through text on their way, or nothing is taken for absence.
+            g10_bytes_come_back
+            /// JSON passes through a parser on its way: 1.0 becomes 1, names are sorted, large numbers rounded.
+            g10_json_comes_back_byte_for_byte
+            /// What the bytes are, or how they were encoded, is guessed again when they are read.
+            g10_the_same_bytes_of_another_kind_are_another_value
+            /// A column, a message or a buffer is smaller than the largest value.
+            g10_a_mebibyte_comes_back
+            /// Metadata passes through a parser on its way, or mixes with fields of the system.
+            g10_metadata_comes_back
+            /// Times are kept in seconds, in a float, or are those of the engine's own clock.
+            g10_times_come_back_to_the_millisecond
+            /// Values are compared as JSON, or by a prefix.
+            g10_values_are_compared_byte_by_byte
+        }
+        "G13" refused {
+            /// A bad key, name or value is found after something has been written.
+            g13_bad_input_is_refused_before_anything_is_written
+            /// What fits on this engine does not fit on the next one, and nobody knew.
+            g13_a_portable_store_keeps_the_floor_everywhere
+            /// Text that a database takes for a number is added to.
+            g13_adding_and_annotating_refuse_what_they_cannot_change
+            /// What the store keeps about itself can be read, written or counted by anybody.
+            g13_reserved_namespaces_are_out_of_reach
+        }
+        "G14" outcome {
+            /// The connection broke after the commit; sent again, it happens again.
+            g14_the_same_commit_again_happens_once
+            /// The retry arrives in the same group as the commit itself.
+            g14_twice_in_one_group_is_once
+            /// A known id is decided anew: its own write makes its own check fail.
+            g14_a_known_id_answers_whatever_comes_with_it
+            /// Somebody was told that it never happened, and then it arrives.
+            g14_resolve_fences_what_was_never_seen
+            /// Conflicts are remembered as if they had happened.
+            g14_conflicts_and_refusals_leave_no_id
+            /// Asking and committing at the same time get answers that contradict each other.
+            g14_resolving_and_committing_race_to_one_answer
+            /// Ids are trimmed with the log, or an old commit happens again once its id is gone.
+            g14_ids_outlive_the_log_and_are_forgotten_by_age
+            /// The same, through the store.
+            g14_a_store_resolves_what_it_sent
+        }
+        "writes" writes {
+            /// A set without metadata loses what was there, or merging goes too deep.
+            writes_keep_replace_and_merge_metadata
+            /// Adding ends an expiry, drops metadata or goes beyond a bound.
+            writes_that_add_keep_expiry_and_metadata
+            /// A restored entry gets a version, times or encodings of its own.
+            writes_that_restore_bring_back_exactly_what_was
+            /// Compressing an entry in the background looks like a write to everybody else.
+            writes_that_recode_leave_nothing_but_other_bytes
+            /// Two writes of a key in one commit make two versions or two changes.
+            writes_of_one_key_fold_into_one_step
+            /// Receipts come in the order of keys.
+            writes_answer_in_their_order
+        }
+        "namespaces" namespaces {
+            /// An empty namespace that was created is forgotten, or an empty one that was not is listed.
+            namespaces_are_the_created_and_the_used
+            /// Creating what exists succeeds, and two owners believe that it is theirs.
+            namespaces_are_created_strictly
+            /// A namespace is deleted with what it holds although nobody said so, or takes a neighbour with it.
+            namespaces_are_deleted_with_care
+            /// A deletion breaks off half-way, and new entries mix with those that were to go.
+            namespaces_being_deleted_take_no_writes
+            /// A clear breaks off half-way, and cannot be taken up again.
+            clearing_goes_on_where_it_was_cut_off
+            /// A handle lists, counts or clears beyond its namespace.
+            handles_see_their_namespace_alone
+        }
+        "batches" batches {
+            /// One bad entry of many takes the good ones with it.
+            batches_answer_each_key_by_itself
+            /// Many keys come back sorted, or without duplicates, or without the missing ones.
+            batches_read_in_the_order_asked
+            /// Offset and limit meet the ends of a list: nothing, everything, beyond.
+            batches_are_listed_by_offset_and_limit
+            /// Absent and present are told apart wrongly by one of the verbs.
+            stores_answer_absence_and_presence
+        }
+        "groups" group {
+            /// An answer of a group goes to the wrong commit, or a large group is cut.
+            groups_of_any_size_answer_each_commit
+            /// Whoever started a group goes away, and everybody else waits for ever.
+            groups_outlive_a_caller_that_goes_away
+            /// A future is dropped at an await, and half of its commit stays.
+            groups_survive_a_dropped_future_of_the_engine
+            /// Commits that gather while the engine is busy get each other's answers.
+            groups_form_and_answer_everybody
+            /// The engine cannot be reached, and one of a group is told so while the others wait.
+            groups_that_cannot_be_sent_fail_one_and_all
+        }
+        "model" history {
+            /// Everything else: what two rules do to each other in an order that nobody thought of.
+            model_a_random_history_agrees_with_the_specification
+        }
+    } };
+}
+
+/// One `#[test]` for each case.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ([$factory:expr] $($promise:literal $module:ident { $($(#[doc = $story:literal])* $name:ident)* })*) => {
+        $($(
+            $(#[doc = $story])*
+            #[test]
+            fn $name() {
+                $crate::check(stringify!($name), &$factory);
+            }
+        )*)*
+    };
+}
+
+/// The table as data.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __list {
+    ([] $($promise:literal $module:ident { $($(#[doc = $story:literal])* $name:ident)* })*) => {
+        &[$($(
+            $crate::Case {
+                name: stringify!($name),
+                promise: $promise,
+                story: concat!($($story),*).trim_ascii_start(),
+                body: $module::$name,
+            },
+        )*)*]
+    };
+}

@@ -1,0 +1,98 @@
+//! An engine in front of another one that is slow or breaks off, at a place that a case chooses.
+//!
+//! It changes no answer: what gets through is what the engine underneath says.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use futures_lite::future;
+use larder_core::{
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Outcome, Range,
+    Result, Snapshot, Timestamp, Trim, Trimmed,
+    engine::{Backup, Capabilities, EngineStatus, Page, Resolution, Scan},
+};
+
+/// An engine that takes its time over commits, keeps to the floor of limits, and fails when a case says so.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    below: Arc<dyn Engine>,
+    /// How many more calls of `commit` get through; the others are told that the engine cannot be reached.
+    commits_left: AtomicUsize,
+    /// How often a commit lets others run before it goes on.
+    pauses: usize,
+}
+
+impl Fault {
+    /// Lets `commits` calls of `commit` through, and no more.
+    pub(crate) fn after(commits: usize, below: Arc<dyn Engine>) -> Arc<Self> {
+        Arc::new(Self { below, commits_left: AtomicUsize::new(commits), pauses: 0 })
+    }
+
+    /// Never answers a commit at once.
+    pub(crate) fn slow(below: Arc<dyn Engine>) -> Arc<Self> {
+        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 3 })
+    }
+}
+
+impl Engine for Fault {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { limits: Limits::FLOOR, ..self.below.capabilities() }
+    }
+
+    fn commit(&self, group: Vec<Commit>) -> BoxFuture<'_, Vec<Result<Outcome>>> {
+        let taken = self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if taken.is_err() {
+            let gone = || Err(Error::new(ErrorKind::Unavailable, "the case has pulled the plug"));
+            let answers = group.iter().map(|_| gone()).collect();
+            return Box::pin(future::ready(answers));
+        }
+        Box::pin(async move {
+            for _ in 0..self.pauses {
+                future::yield_now().await;
+            }
+            self.below.commit(group).await
+        })
+    }
+
+    fn get(&self, addresses: Vec<Address>, now: Timestamp) -> BoxFuture<'_, Result<Snapshot<Vec<Option<Entry>>>>> {
+        self.below.get(addresses, now)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Entry>>>> {
+        self.below.scan(scan)
+    }
+
+    fn list(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Address>>>> {
+        self.below.list(scan)
+    }
+
+    fn count(&self, range: Range, now: Timestamp) -> BoxFuture<'_, Result<Snapshot<u64>>> {
+        self.below.count(range, now)
+    }
+
+    fn resolve(&self, id: CommitId) -> BoxFuture<'_, Result<Resolution>> {
+        self.below.resolve(id)
+    }
+
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
+        self.below.changes(query)
+    }
+
+    fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
+        self.below.trim(trim)
+    }
+
+    fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
+        self.below.status(now)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.below.close()
+    }
+
+    fn backup(&self) -> Option<&dyn Backup> {
+        self.below.backup()
+    }
+}
