@@ -34,9 +34,9 @@ Examples:
   larder list workloads/                 the keys that begin with workloads/
   larder --store sqlite:/var/app.db status";
 
-/// Keeps values under keys, with versions, compare-and-set and atomic commits, in one file or on a server.
+/// Keep values under keys, with versions, compare-and-set and atomic commits, in one embedded file
 #[derive(Debug, Parser)]
-#[command(name = "larder", version, about, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "larder", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) settings: Settings,

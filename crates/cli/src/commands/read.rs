@@ -1,7 +1,7 @@
 //! Reading: `get`, `exists`, `list`, `scan` and `count`. Long answers are printed page by page, in bounded memory.
 
 use clap::Args;
-use larder::{ContentKind, Entry, Error, ErrorKind, Key, Namespace, Value};
+use larder::{Entry, Error, ErrorKind, Key, Namespace, Value};
 use serde_json::json;
 
 use super::selection::{Keys, Window};
@@ -46,7 +46,7 @@ pub(crate) struct ListArguments {
 
 /// Print entries in bytewise order of their keys: key, tab, value; with --json as an array of whole entries
 #[derive(Args, Debug)]
-#[command(after_help = "Line ends and other control characters in values are shown as escapes, and binary values by their
+#[command(after_help = "Line ends and other control characters in values are shown as escapes, and binary values by their \
 size. `larder export` is for machines and keeps every byte.
 
 Examples:
@@ -113,13 +113,19 @@ pub(crate) async fn list(session: &mut Session, arguments: ListArguments) -> Res
     let mut select = arguments.window.on(arguments.keys.select()?)?;
     let store = session.open(Missing::Tell).await?;
     let mut items = Items::begin(&mut session.output)?;
+    let terminal = items.output.is_terminal();
     let mut left = arguments.window.limit.unwrap_or(usize::MAX);
     loop {
         let page = store.list(select.clone().limit(left.min(PAGE_KEYS))).await?;
         left -= page.items.len();
         for key in &page.items {
-            let text = if items.output.json { json!(key.as_str()).to_string() } else { key.to_string() };
-            items.item(&text)?;
+            if items.output.json {
+                items.item(&json!(key.as_str()).to_string())?;
+            } else if terminal {
+                items.item(&one_line(key))?;
+            } else {
+                items.item(key)?;
+            }
         }
         match page.next {
             Some(next) if left > 0 => select = select.offset(0).after(next),
@@ -145,8 +151,6 @@ pub(crate) async fn scan(session: &mut Session, arguments: ScanArguments) -> Res
 fn as_line(entry: &Entry) -> String {
     let value = &entry.value;
     let text = std::str::from_utf8(value.bytes()).ok().filter(|_| value.encodings().is_empty());
-    // Opaque bytes that happen to be UTF-8 but hold a NUL are no text that anybody wrote.
-    let text = text.filter(|text| value.kind() == ContentKind::Json || !text.contains('\0'));
     let value = text.map_or_else(|| format!("<{} bytes of binary>", value.bytes().len()), one_line);
     format!("{}\t{value}", one_line(&entry.address.key))
 }

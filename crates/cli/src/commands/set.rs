@@ -16,7 +16,7 @@ use crate::{
 /// Keep a value under a key
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A value that is JSON is kept as JSON, byte for byte; any other as opaque bytes. Metadata stays unless some is given; an
+A value that is JSON is kept as JSON, byte for byte; any other as opaque bytes. Metadata stays unless some is given; an \
 expiry ends unless one is given.
 
 Examples:

@@ -70,11 +70,11 @@ pub(crate) async fn run(session: &mut Session) -> Result<(), Failure> {
         ("healthy", "yes".to_owned()),
         ("engine", format!("{}, shared by {reach}", row.engine)),
         ("durability", row.durability.to_owned()),
-        ("revision", grouped(row.revision)),
+        ("revision", row.revision.to_string()),
         ("entries", grouped(row.entries)),
         ("bytes", format!("{}{medium}", size(row.bytes))),
         ("namespaces", grouped(row.namespaces)),
-        ("log", format!("{} changes, after revision {}", grouped(row.changes), grouped(row.oldest))),
+        ("log", format!("{} changes, after revision {}", grouped(row.changes), row.oldest)),
         ("id", format!("{}, lineage {}", row.store, row.lineage)),
     ] {
         output.line(format_args!("{name:<11}{text}"))?;

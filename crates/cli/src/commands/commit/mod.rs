@@ -19,7 +19,7 @@ use document::Document;
 /// Check and write several keys at once, all or nothing, as a JSON document says
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The document has checks, which see the state before, and writes, which apply in order. Everything is optional, unknown
+The document has checks, which see the state before, and writes, which apply in order. Everything is optional, unknown \
 fields are refused, and every check and write may name its own \"namespace\".
 
   {
@@ -42,7 +42,7 @@ fields are refused, and every check and write may name its own \"namespace\".
     ]
   }
 
-\"value_is\" compares byte for byte, white space inside of it included; \"text_is\" and \"base64_is\" are the other forms. An
+\"value_is\" compares byte for byte, white space inside of it included; \"text_is\" and \"base64_is\" are the other forms. An \
 \"id\" of 32 hex digits beside them lets the same commit be sent twice and happen once.
 
 Examples:
@@ -62,7 +62,7 @@ pub(crate) async fn run(session: &mut Session, arguments: CommitArguments) -> Re
 
     let store = session.open(Missing::Create).await?;
     let (commit, places) = document.build(&store)?;
-    let receipt = commit.await.map_err(|error| located(error))?;
+    let receipt = commit.await.map_err(located)?;
     let writes: Vec<_> = places
         .iter()
         .zip(&receipt.writes)

@@ -43,7 +43,7 @@ const EXPORT_LINE_BYTES_MAX: usize = 256 << 20;
 /// Read records from JSON lines, a JSON array, or an export, and keep each under a key made of its fields
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The input is JSON lines, a JSON array, a document with an array somewhere inside, or what `larder export` wrote. Records are
+The input is JSON lines, a JSON array, a document with an array somewhere inside, or what `larder export` wrote. Records are \
 kept byte for byte. At most 1,000 share a commit; when the import stops half-way, what is committed stays.
 
 Examples:

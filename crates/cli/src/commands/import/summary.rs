@@ -106,7 +106,7 @@ impl Summary {
         let mut text =
             format!("imported {} entries, {}, in {}", grouped(totals.entries()), size(totals.bytes), seconds(took));
         if let Some(revision) = revision {
-            text.push_str(&format!(", at revision {}", grouped(revision)));
+            text.push_str(&format!(", at revision {revision}"));
         }
         let output = &mut session.output;
         output.line(text)?;

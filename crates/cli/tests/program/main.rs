@@ -1,0 +1,12 @@
+//! The program as its users meet it: the real binary, in a folder of its own, on real files.
+
+#![forbid(unsafe_code)]
+
+mod basics;
+mod commits;
+mod exports;
+mod imports;
+mod names;
+mod races;
+mod sandbox;
+mod statuses;
