@@ -73,7 +73,7 @@ impl Session {
     fn not_opened(&self, error: Error, missing: Missing) -> Failure {
         if error.kind() == ErrorKind::NotFound && missing == Missing::Tell {
             let call = self.call();
-            let hint = format!("`{call} set KEY VALUE` or `{call} import FILE` creates it; --store names another one");
+            let hint = format!("`{call} set KEY VALUE` or `{call} import FILE` begins one; --store names another");
             return Failure::hinted(error, hint);
         }
         error.into()

@@ -98,3 +98,13 @@ fn what_is_unclear_is_refused_and_nothing_is_written() {
     assert_eq!(sandbox.ok(["get", "k", "--json"]).json()["version"], 1);
     assert_eq!(sandbox.ok(["list"]).lines(), ["k"]);
 }
+
+#[test]
+fn the_example_in_the_help_is_understood() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.ok(["commit", "--help"]);
+    let (start, end) = (help.text().find("  {\n").expect("an example"), help.text().find("\n  }\n").expect("its end"));
+    let answer = commit(&sandbox, &help.text()[start..end + 4]);
+    assert_eq!(answer.status, 4, "only its first check fails, in an empty store: {answer:?}");
+    assert!(answer.error.contains("check 1: "), "{}", answer.error);
+}

@@ -50,3 +50,27 @@ fn every_set_of_every_process_gets_its_own_version() {
     let expected: Vec<_> = (1..=stamps.len() as u64).map(|number| (Some(number), Some(number))).collect();
     assert_eq!(stamps, expected);
 }
+
+/// Imports that leave alone what is there share the work, and none of them writes over another.
+#[test]
+fn every_record_is_created_by_one_of_several_imports() {
+    const RECORDS: u64 = 5_000;
+    let sandbox = Sandbox::new();
+    let lines: String = (0..RECORDS).map(|number| format!("{{\"id\":{number}}}\n")).collect();
+    sandbox.write("records", lines);
+    let answers =
+        race(&sandbox, |_| ["import", "records", "--key", "id", "--if-absent", "--json"].map(str::to_owned).into());
+    let mut created = 0;
+    for answer in &answers {
+        assert_eq!(answer.status, 0, "{answer:?}");
+        let summary = answer.json();
+        let one = summary["created"].as_u64().unwrap_or_default();
+        assert_eq!(Some(RECORDS - one), summary["skipped_existing"].as_u64());
+        created += one;
+    }
+    assert_eq!(created, RECORDS);
+    let entries = sandbox.ok(["scan", "--json"]).json();
+    let entries = entries.as_array().expect("an array");
+    assert_eq!(entries.len() as u64, RECORDS);
+    assert!(entries.iter().all(|entry| entry["version"] == 1));
+}

@@ -196,6 +196,9 @@ fn stopped(error: Error, totals: &Totals, existing: Existing) -> Failure {
             "mend the input and import it again, or go on past bad records with --skip-bad; the array inside a document \
              is named with --items",
         ),
+        ErrorKind::Unavailable | ErrorKind::OutcomeUnknown => {
+            Failure::hinted(error, "when that is mended, import it again; with --if-absent it goes on where it stopped")
+        }
         _ => error.into(),
     }
 }
