@@ -161,7 +161,7 @@ pub(crate) fn writes(report: &mut Report, runtime: &Runtime, directory: &Path) -
             let store = store.clone();
             async move {
                 for n in 0..SETS / tasks {
-                    store.set(key(round * SETS + task * (SETS / tasks) + n), &VALUE).await?;
+                    store.set(key(round * SETS + n * tasks + task), &VALUE).await?;
                 }
                 Ok(())
             }

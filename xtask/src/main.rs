@@ -1,2 +1,91 @@
-//! To come.
-fn main() {}
+//! The front door of the workspace: `cargo xtask` lists what there is.
+//!
+//! Logic that other projects put into shell scripts stands here, so that it runs wherever Rust does.
+
+mod command;
+mod system;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use command::{Failure, cargo};
+
+/// Everything one does with this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Formatting and lints, warnings being errors
+    Check,
+    /// Every test there is, after installing the tools that some of them need
+    Test,
+    /// The tests of one engine: memory or sqlite
+    Engine {
+        /// Which one
+        name: Engine,
+    },
+    /// Ratios against the drivers underneath, as a table
+    Bench {
+        /// Handed to the benchmark; `-- --help` lists what it takes
+        #[arg(last = true)]
+        options: Vec<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Engine {
+    Memory,
+    Sqlite,
+}
+
+fn main() -> ExitCode {
+    let done = match Options::parse().task {
+        Task::Check => check(),
+        Task::Test => test(),
+        Task::Engine { name } => engine(name),
+        Task::Bench { options } => bench(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\ncargo xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<(), Failure> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+}
+
+fn test() -> Result<(), Failure> {
+    system::provide(system::TOOLS)?;
+    // One call builds every dependency once; the tests of the program find it built.
+    cargo(&["test", "--workspace"])
+}
+
+fn engine(engine: Engine) -> Result<(), Failure> {
+    match engine {
+        Engine::Memory => cargo(&["test", "--package", "larder-conformance"]),
+        Engine::Sqlite => {
+            system::provide(system::TOOLS)?;
+            cargo(&["test", "--package", "larder-sqlite"])
+        }
+    }
+}
+
+fn bench(options: &[String]) -> Result<(), Failure> {
+    cargo(&["build", "--release", "--package", "larder-cli", "--package", "larder-bench"])?;
+    let program = command::target_directory()?.join("release").join("larder");
+    let program = format!("--program={}", program.display());
+    let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-bench", "--", &program];
+    arguments.extend(options.iter().map(String::as_str));
+    cargo(&arguments)
+}

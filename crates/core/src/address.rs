@@ -166,8 +166,11 @@ fn after_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// The bounds of a range for a map ordered by `(namespace, key)`.
-pub(crate) fn bounds(range: &Range) -> (Bound<(&str, &str)>, Bound<(&str, &str)>) {
+/// A bound of a range for a map ordered by namespace, then key.
+pub(crate) type PlaceBound<'a> = Bound<(&'a str, &'a str)>;
+
+/// The bounds of a range for such a map.
+pub(crate) fn bounds(range: &Range) -> (PlaceBound<'_>, PlaceBound<'_>) {
     let start = Bound::Included((&*range.start.namespace, &*range.start.key));
     let end = range.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded((&*end.namespace, &*end.key)));
     (start, end)

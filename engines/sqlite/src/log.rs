@@ -18,6 +18,8 @@ const BEFORE: &str = "version, written, created_at, updated_at, expires_at, json
 const TRIM_ROWS: u64 = 2000;
 /// How many pages one step gives back to the file system at most.
 const VACUUM_PAGES: u32 = 1000;
+/// With fewer free pages than this a trim is done: commits in between leave some, and would keep it busy for ever.
+const FREE_PAGES_FEW: u32 = 64;
 
 pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<Changes> {
     one_moment(connection, |connection| {
@@ -120,17 +122,21 @@ pub(crate) fn trim_step(connection: &mut Connection, trim: Trim) -> Result<Step>
     let oldest: i64 = transaction.query_row("SELECT oldest FROM store", [], |row| row.get(0)).map_err(explain)?;
     transaction.commit().map_err(explain)?;
 
-    let mut done = changes == 0 && ids == 0;
-    if done {
-        let free =
-            |connection: &Connection| connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0));
-        done = free(connection).map_err(explain)? <= VACUUM_PAGES;
-        connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})")).map_err(explain)?;
-    }
+    let done = changes == 0 && ids == 0 && give_back(connection)?;
     if done {
         // The file itself becomes shorter only when the write-ahead log has gone into it. Readers may prevent that for
         // now, and then the next checkpoint does it.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(explain)?;
     }
     Ok(Step { trimmed: Trimmed { oldest: Revision::new(oldest.cast_unsigned()), changes, ids }, done })
+}
+
+/// Gives some free pages back to the file system; `true` when hardly any are left.
+fn give_back(connection: &Connection) -> Result<bool> {
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})")).map_err(explain)?;
+    let mut rows = vacuum.query([]).map_err(explain)?;
+    // Every page is a step of its own, although none of them answers anything.
+    while rows.next().map_err(explain)?.is_some() {}
+    let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0)).map_err(explain)?;
+    Ok(free < FREE_PAGES_FEW)
 }

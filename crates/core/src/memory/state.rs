@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    address::{Address, Range},
+    address::{Address, PlaceBound, Range, bounds},
     change::{Change, ChangeKind, Changes, ChangesQuery, Trim, Trimmed},
     commit::{Check, Commit, Conflict, Expected, Found, Outcome, Part, Receipt},
     decide::{self, Store},
@@ -92,7 +92,7 @@ impl State {
     pub(super) fn range(&self, range: &Range) -> impl DoubleEndedIterator<Item = &Entry> + use<'_> {
         let slots = (!range.is_empty()).then(|| {
             // The bounds of a range are texts, the keys of the map are addresses: find the first and last by comparison.
-            let (start, end) = crate::address::bounds(range);
+            let (start, end) = bounds(range);
             self.slots.range::<dyn Place, _>((as_place(&start), as_place(&end)))
         });
         slots.into_iter().flatten().filter_map(|(_, slot)| slot.entry.as_ref())
@@ -325,7 +325,7 @@ impl<'a> std::borrow::Borrow<dyn Place + 'a> for Address {
     }
 }
 
-fn as_place<'a>(bound: &'a Bound<(&'a str, &'a str)>) -> Bound<&'a (dyn Place + 'a)> {
+fn as_place<'a>(bound: &'a PlaceBound<'a>) -> Bound<&'a (dyn Place + 'a)> {
     match bound {
         Bound::Included(place) => Bound::Included(place),
         Bound::Excluded(place) => Bound::Excluded(place),

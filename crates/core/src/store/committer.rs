@@ -46,8 +46,10 @@ struct Queue {
 struct Waiting {
     commit: Commit,
     bytes: usize,
-    answer: oneshot::Sender<Result<Outcome>>,
+    answer: Answer,
 }
+
+type Answer = oneshot::Sender<Result<Outcome>>;
 
 impl Committer {
     pub(super) fn new(engine: Arc<dyn Engine>, world: Arc<dyn World>) -> Self {
@@ -95,7 +97,7 @@ impl Committer {
     }
 
     /// The next commits to hand over; with none, nobody is at work any more, in the same step.
-    fn next_group(&self) -> Option<(Vec<Commit>, Vec<oneshot::Sender<Result<Outcome>>>)> {
+    fn next_group(&self) -> Option<(Vec<Commit>, Vec<Answer>)> {
         let mut queue = self.queue();
         let mut bytes = 0;
         let mut fits = |waiting: &Waiting| {

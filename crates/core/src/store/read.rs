@@ -186,13 +186,18 @@ impl Pages<'_> {
         let Some(mut select) = self.select.clone() else { return Ok(None) };
         self.store.skip(&mut select).await?;
         let wanted = select.limit.unwrap_or(usize::MAX);
-        let mut last = select.after.clone();
-        while wanted > 0 {
+        if wanted == 0 {
+            self.select = None;
+            return Ok(None);
+        }
+        loop {
             let now = self.store.world.now();
-            let range = rest(select.range(&self.store.namespace), last.as_ref(), &self.store.namespace, select.reverse);
+            let range = select.range(&self.store.namespace);
             let scan = Scan { range, reverse: select.reverse, limit: wanted.min(PAGE_ITEMS), now };
             let page = self.store.engine.scan(scan).await?.value;
-            last = page.items.last().map(|entry| entry.address.key.clone());
+            if let Some(last) = page.items.last() {
+                select.after = Some(last.address.key.clone());
+            }
             let mut items = page.items;
             items.retain(|entry| select.matches(&entry.address.key));
             if items.is_empty() && page.more {
@@ -200,11 +205,8 @@ impl Pages<'_> {
             }
             let left = wanted - items.len();
             select.limit = select.limit.map(|_| left);
-            select.after.clone_from(&last);
             self.select = (page.more && left > 0).then_some(select);
             return Ok((!items.is_empty()).then_some(items));
         }
-        self.select = None;
-        Ok(None)
     }
 }

@@ -1,0 +1,42 @@
+//! Running other programs, and saying what was run when one fails.
+
+use std::{env, fmt, path::PathBuf, process::Command};
+
+/// Why a task ended early.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Runs cargo, the one that runs us.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<(), Failure> {
+    run(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments)
+}
+
+/// Runs a program with what it prints going where ours goes.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), Failure> {
+    let shown = format!("{} {}", program.rsplit('/').next().unwrap_or(program), arguments.join(" "));
+    eprintln!("$ {shown}");
+    match Command::new(program).args(arguments).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(format!("{shown}: ended with {status}"))),
+        Err(error) => Err(Failure::new(format!("{shown}: cannot be started: {error}"))),
+    }
+}
+
+/// Where cargo builds.
+pub(crate) fn target_directory() -> Result<PathBuf, Failure> {
+    let own = env::current_exe().map_err(|error| Failure::new(format!("this program cannot find itself: {error}")))?;
+    // target/<profile>/xtask
+    own.ancestors().nth(2).map(PathBuf::from).ok_or_else(|| Failure::new("this program is not in a target directory"))
+}
