@@ -94,13 +94,14 @@ impl Seam {
     }
 
     pub(crate) fn read(&self, addresses: Vec<Address>) -> Snapshot<Vec<Option<Entry>>> {
-        block_on(self.engine.get(addresses, self.now())).expect("reading succeeds")
+        let asked = addresses.len();
+        let read = block_on(self.engine.get(addresses, self.now())).expect("reading succeeds");
+        assert_eq!(read.value.len(), asked, "an engine answers every address");
+        read
     }
 
     pub(crate) fn at(&self, address: Address) -> Option<Entry> {
-        let mut found = self.read(vec![address]).value;
-        assert_eq!(found.len(), 1, "an engine answers every address");
-        found.pop().flatten()
+        self.read(vec![address]).value.pop().flatten()
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Entry> {
@@ -149,6 +150,10 @@ impl Seam {
         loop {
             let page = turn(range.clone(), self.now()).expect("scanning succeeds").value;
             assert!(!page.more || !page.items.is_empty(), "when there are no items, there is no more");
+            assert!(
+                page.items.iter().all(|item| range.contains(address(item))),
+                "a page is of the range that was asked for"
+            );
             all.extend(page.items);
             match all.last().filter(|_| page.more) {
                 Some(last) if reverse => range = range.before(address(last)),
@@ -165,7 +170,11 @@ impl Seam {
     }
 
     pub(crate) fn count(&self, range: Range) -> u64 {
-        block_on(self.engine.count(range, self.now())).expect("counting succeeds").value
+        self.counted(range).value
+    }
+
+    pub(crate) fn counted(&self, range: Range) -> Snapshot<u64> {
+        block_on(self.engine.count(range, self.now())).expect("counting succeeds")
     }
 
     pub(crate) fn status(&self) -> EngineStatus {

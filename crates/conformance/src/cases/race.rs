@@ -114,7 +114,8 @@ pub(super) fn g4_money_moves_and_none_is_made(ground: &Ground) {
         for round in 0..12 {
             let (from, to) = (account(racer + round), account(racer + round + 1 + round % 3));
             // Reads both, and writes what it computed only if neither has moved.
-            loop {
+            for attempt in 0.. {
+                assert!(attempt < 10_000, "nobody gets through: of racing commits one wins");
                 let read = seam.read(vec![at(&from), at(&to)]).value;
                 let [Some(source), Some(target)] = &read[..] else { panic!("an account has gone") };
                 let amount = |entry: &Entry| entry.value.as_integer().expect("a balance");

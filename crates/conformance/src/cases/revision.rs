@@ -1,11 +1,14 @@
 //! G3: revisions increase in commit order, and what a revision names is whole.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_lite::future::block_on;
 use larder_core::{
-    Action, Change, Condition, ErrorKind, ExpiryChange, MetadataChange, Namespace, Range, Revision, engine::Scan,
+    Action, Change, Condition, Entry, ErrorKind, ExpiryChange, MetadataChange, Namespace, Range, Revision, Value,
+    engine::Scan,
 };
 
-use crate::ground::{Ground, at, committed, fails, key, prefix, race, seconds};
+use crate::ground::{Ground, Seam, at, committed, fails, key, prefix, race, seconds};
 
 pub(super) fn g3_revisions_increase_in_commit_order(ground: &Ground) {
     let (one, other) = (ground.open(), ground.open());
@@ -98,34 +101,53 @@ pub(super) fn g3_the_log_keeps_the_order_of_writes(ground: &Ground) {
 }
 
 pub(super) fn g3_a_reader_never_sees_a_revision_without_what_came_before(ground: &Ground) {
-    const ROUNDS: usize = 40;
+    const READS: usize = 40;
     let handles = [ground.open(), ground.open(), ground.open()];
     handles[0].draft().put("a", "0").put("b", "0").done();
-    race(3, |racer| {
+    let readers_done = AtomicUsize::new(0);
+    let written = race(3, |racer| {
         let seam = &handles[racer];
-        for round in 1..=ROUNDS {
-            match racer {
-                // `a` and `b` are equal after every commit, so whoever sees them differ has seen half of one.
-                0 => drop(seam.draft().put("a", &round.to_string()).put("b", &round.to_string()).done()),
-                1 => {
-                    let read = seam.read(vec![at("b"), at("a")]);
-                    let entries: Vec<_> = read.value.into_iter().flatten().collect();
-                    assert_eq!(entries[0].value, entries[1].value, "half of a commit was read");
-                    assert_eq!(entries[0].revision, read.revision, "the read names another moment than its own");
-                }
-                _ => {
-                    let page = seam.page(prefix(""), round % 2 == 0, 10);
-                    assert_eq!(page.value.items[0].value, page.value.items[1].value, "half of a commit was scanned");
-                    assert_eq!(page.value.items[0].revision, page.revision);
-                    // Whatever the log has of this revision, it has all that came before.
-                    let log = seam.changes_after(Revision::ZERO);
-                    assert!(log.last().is_some_and(|last| last.revision >= page.revision), "the log lags behind");
-                    assert!(log.chunks(2).all(|both| both[0].revision == both[1].revision), "half a commit in the log");
-                }
+        if racer == 0 {
+            // `a` and `b` are equal after every commit, so whoever sees them differ has seen half of one. It goes on
+            // while anybody reads, within reason.
+            let mut written = 0;
+            while readers_done.load(Ordering::SeqCst) < 2 && written < 2_000 {
+                written += 1;
+                seam.draft().put("a", &written.to_string()).put("b", &written.to_string()).done();
             }
+            return written;
         }
+        let mut last = Revision::ZERO;
+        for n in 0..READS {
+            let (revision, values) = if racer == 1 { both_read(seam) } else { both_scanned(seam, n % 2 == 0) };
+            assert!(revision >= last, "the store went back");
+            assert_eq!(values[0], values[1], "half of a commit was seen");
+            // Whatever the log has after this, it has whole, and it reaches up to what was read.
+            let log = seam.changes_after(last);
+            assert!(log.last().map_or(last, |change| change.revision) >= revision, "the log lags behind");
+            assert!(log.chunks(2).all(|both| both[0].revision == both[both.len() - 1].revision), "half a commit in the log");
+            last = revision;
+        }
+        readers_done.fetch_add(1, Ordering::SeqCst);
+        0
     });
-    assert_eq!(handles[1].changes_after(Revision::ZERO).len(), 2 * (ROUNDS + 1));
+    assert_eq!(handles[1].changes_after(Revision::ZERO).len(), 2 * (written[0] + 1));
+}
+
+/// What `a` and `b` are in one read, and at which revision.
+fn both_read(seam: &Seam) -> (Revision, Vec<Value>) {
+    let read = seam.read(vec![at("b"), at("a")]);
+    let entries: Vec<Entry> = read.value.into_iter().flatten().collect();
+    assert!(entries.iter().all(|entry| entry.revision == read.revision), "the read names another moment than its own");
+    (read.revision, entries.into_iter().map(|entry| entry.value).collect())
+}
+
+/// What `a` and `b` are in one page, and at which revision.
+fn both_scanned(seam: &Seam, reverse: bool) -> (Revision, Vec<Value>) {
+    let page = seam.page(prefix(""), reverse, 2);
+    let entries = page.value.items;
+    assert!(entries.iter().all(|entry| entry.revision == page.revision), "the page names another moment than its own");
+    (page.revision, entries.into_iter().map(|entry| entry.value).collect())
 }
 
 pub(super) fn g6_every_read_names_its_moment(ground: &Ground) {

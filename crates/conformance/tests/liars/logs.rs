@@ -1,0 +1,136 @@
+//! Lies about the log.
+
+use std::sync::Arc;
+
+use larder_core::{ChangeKind, Changes, ChangesQuery, ErrorKind, Range, Result, Revision};
+
+use super::{Honest, Lie, Make};
+
+pub(super) fn all() -> Vec<Make> {
+    vec![
+        || Arc::new(LosesAChange(ChangeKind::Deleted)),
+        || Arc::new(LosesAChange(ChangeKind::Expired)),
+        || Arc::new(ForgetsWhatWas),
+        || Arc::new(TellsThePresent),
+        || Arc::new(TearsCommits),
+        || Arc::new(SortsByKey),
+        || Arc::new(TellsWhatIsLeft),
+        || Arc::new(KnowsOnePastOnly),
+        || Arc::new(KnowsNoHead),
+        || Arc::new(MindsNoRange),
+        || Arc::new(TellsTheLastOneAgain),
+    ]
+}
+
+/// Loses the changes of one kind.
+#[derive(Debug)]
+struct LosesAChange(ChangeKind);
+impl Lie for LosesAChange {
+    fn name(&self) -> String {
+        format!("{self:?}")
+    }
+
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let mut part = honest.changes(query)?;
+        part.changes.retain(|change| change.kind != self.0);
+        Ok(part)
+    }
+}
+
+/// Keeps no before-images.
+#[derive(Debug)]
+struct ForgetsWhatWas;
+impl Lie for ForgetsWhatWas {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let mut part = honest.changes(query)?;
+        part.changes.iter_mut().for_each(|change| change.before = None);
+        Ok(part)
+    }
+}
+
+/// Takes what is there now for what was there after the change.
+#[derive(Debug)]
+struct TellsThePresent;
+impl Lie for TellsThePresent {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let mut part = honest.changes(query)?;
+        for change in part.changes.iter_mut().filter(|change| change.after.is_some()) {
+            change.after = honest.stored(&change.address);
+        }
+        Ok(part)
+    }
+}
+
+/// Cuts at the limit, wherever that is.
+#[derive(Debug)]
+struct TearsCommits;
+impl Lie for TearsCommits {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let limit = query.limit;
+        let mut part = honest.changes(query)?;
+        part.changes.truncate(limit);
+        Ok(part)
+    }
+}
+
+/// Tells the changes of a commit in the order of keys.
+#[derive(Debug)]
+struct SortsByKey;
+impl Lie for SortsByKey {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let mut part = honest.changes(query)?;
+        part.changes.sort_by_key(|change| (change.revision, change.address.clone()));
+        Ok(part)
+    }
+}
+
+/// Tells who comes too late what is left, as if it were everything.
+#[derive(Debug)]
+struct TellsWhatIsLeft;
+impl Lie for TellsWhatIsLeft {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let oldest = honest.status().oldest;
+        honest.changes(ChangesQuery { after: query.after.max(oldest), ..query })
+    }
+}
+
+/// Does not ask in which lineage a revision was learned.
+#[derive(Debug)]
+struct KnowsOnePastOnly;
+impl Lie for KnowsOnePastOnly {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        honest.changes(ChangesQuery { lineage: honest.status().lineage, ..query })
+    }
+}
+
+/// Waits for what comes after a revision that it has not reached itself.
+#[derive(Debug)]
+struct KnowsNoHead;
+impl Lie for KnowsNoHead {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let head = honest.status().revision;
+        honest.changes(ChangesQuery { after: query.after.min(head), ..query })
+    }
+}
+
+/// Tells everything, whatever was asked for.
+#[derive(Debug)]
+struct MindsNoRange;
+impl Lie for MindsNoRange {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        honest.changes(ChangesQuery { ranges: vec![Range::all()], ..query })
+    }
+}
+
+/// Goes on from a revision, where it should go on after it.
+#[derive(Debug)]
+struct TellsTheLastOneAgain;
+impl Lie for TellsTheLastOneAgain {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let before = Revision::new(query.after.get().saturating_sub(1));
+        match honest.changes(ChangesQuery { after: before, ..query.clone() }) {
+            Err(error) if error.kind() == ErrorKind::Trimmed => honest.changes(query),
+            answer => answer,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Engines that lie: each is the memory engine with one thing done wrong.
+//!
+//! A lie changes what passes through the seam and leaves everything else to the honest engine. Handles close one by one
+//! and call themselves durable, so that every case closes and opens them as it would those of an engine on disk.
+
+mod commits;
+mod identities;
+mod logs;
+mod names;
+mod reads;
+
+use std::{
+    fmt::Debug,
+    future::ready,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures_lite::future::block_on;
+use larder_conformance::Site;
+use larder_core::{
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Outcome,
+    Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed,
+    engine::{Capabilities, EngineStatus, Page, Resolution, Scan},
+    memory::MemoryEngine,
+};
+
+/// A way to be wrong. What it does not mention is honest.
+pub(crate) trait Lie: Debug + Send + Sync + 'static {
+    fn name(&self) -> String {
+        std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default().to_owned()
+    }
+
+    fn get(&self, honest: &Honest, addresses: Vec<Address>, now: Timestamp) -> Result<Snapshot<Vec<Option<Entry>>>> {
+        honest.get(addresses, now)
+    }
+
+    fn scan(&self, honest: &Honest, scan: Scan) -> Result<Snapshot<Page<Entry>>> {
+        honest.scan(scan)
+    }
+
+    fn count(&self, honest: &Honest, range: Range, now: Timestamp) -> Result<Snapshot<u64>> {
+        honest.count(range, now)
+    }
+
+    fn commit(&self, honest: &Honest, commit: Commit) -> Result<Outcome> {
+        honest.commit(commit)
+    }
+
+    fn group(&self, honest: &Honest, group: Vec<Commit>) -> Vec<Result<Outcome>> {
+        group.into_iter().map(|commit| self.commit(honest, commit)).collect()
+    }
+
+    fn resolve(&self, honest: &Honest, id: CommitId) -> Result<Resolution> {
+        honest.resolve(id)
+    }
+
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        honest.changes(query)
+    }
+
+    /// A handle is being closed; whether it is closed from then on.
+    fn closing(&self, _honest: &Honest) -> bool {
+        true
+    }
+}
+
+/// The truth, and nothing but the truth.
+#[derive(Debug)]
+pub(crate) struct Truth;
+impl Lie for Truth {}
+
+/// The memory engine without its futures: it answers at once.
+#[derive(Debug)]
+pub(crate) struct Honest(Mutex<MemoryEngine>);
+
+impl Honest {
+    fn new() -> Self {
+        Self(Mutex::new(MemoryEngine::new(StoreId::from_bytes([9; 16]))))
+    }
+
+    fn engine(&self) -> MemoryEngine {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins anew with nothing in it.
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Self::new().engine();
+    }
+
+    fn get(&self, addresses: Vec<Address>, now: Timestamp) -> Result<Snapshot<Vec<Option<Entry>>>> {
+        block_on(self.engine().get(addresses, now))
+    }
+
+    /// What is stored at `address`, expired or not.
+    fn stored(&self, address: &Address) -> Option<Entry> {
+        self.get(vec![address.clone()], Timestamp::EPOCH).ok()?.value.pop().flatten()
+    }
+
+    fn scan(&self, scan: Scan) -> Result<Snapshot<Page<Entry>>> {
+        block_on(self.engine().scan(scan))
+    }
+
+    fn count(&self, range: Range, now: Timestamp) -> Result<Snapshot<u64>> {
+        block_on(self.engine().count(range, now))
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Outcome> {
+        block_on(self.engine().commit(vec![commit])).swap_remove(0)
+    }
+
+    fn resolve(&self, id: CommitId) -> Result<Resolution> {
+        block_on(self.engine().resolve(id))
+    }
+
+    fn changes(&self, query: ChangesQuery) -> Result<Changes> {
+        block_on(self.engine().changes(query))
+    }
+
+    fn status(&self) -> EngineStatus {
+        block_on(self.engine().status(Timestamp::EPOCH)).expect("memory knows its status")
+    }
+}
+
+/// Makes a lie; each place has one of its own, because some of them remember.
+pub(crate) type Make = fn() -> Arc<dyn Lie>;
+
+/// Every lie there is.
+pub(crate) fn all() -> Vec<Make> {
+    [commits::all(), identities::all(), logs::all(), names::all(), reads::all()].concat()
+}
+
+/// A place for one store that lies.
+pub(crate) struct Den {
+    honest: Arc<Honest>,
+    lie: Arc<dyn Lie>,
+}
+
+impl Den {
+    pub(crate) fn new(lie: Arc<dyn Lie>) -> Self {
+        Self { honest: Arc::new(Honest::new()), lie }
+    }
+}
+
+impl Site for Den {
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Engine>>> {
+        let (honest, lie) = (self.honest.clone(), self.lie.clone());
+        let engine: Arc<dyn Engine> = Arc::new(Liar { honest, lie, closed: AtomicBool::new(false) });
+        Box::pin(ready(Ok(engine)))
+    }
+}
+
+/// A handle to a store that lies.
+#[derive(Debug)]
+struct Liar {
+    honest: Arc<Honest>,
+    lie: Arc<dyn Lie>,
+    closed: AtomicBool,
+}
+
+impl Liar {
+    fn open(&self) -> Result<&Honest> {
+        match self.closed.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::Closed, "the handle was closed")),
+            false => Ok(&self.honest),
+        }
+    }
+}
+
+fn now<'a, T: Send + 'a>(answer: T) -> BoxFuture<'a, T> {
+    Box::pin(ready(answer))
+}
+
+impl Engine for Liar {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { engine: "liar", durability: Durability::Full, ..self.honest.engine().capabilities() }
+    }
+
+    fn get(&self, addresses: Vec<Address>, at: Timestamp) -> BoxFuture<'_, Result<Snapshot<Vec<Option<Entry>>>>> {
+        now(self.open().and_then(|honest| self.lie.get(honest, addresses, at)))
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Entry>>>> {
+        now(self.open().and_then(|honest| self.lie.scan(honest, scan)))
+    }
+
+    fn list(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Address>>>> {
+        now(self.open().and_then(|honest| self.lie.scan(honest, scan)).map(|Snapshot { revision, value }| {
+            let items = value.items.into_iter().map(|entry| entry.address).collect();
+            Snapshot { revision, value: Page { items, more: value.more } }
+        }))
+    }
+
+    fn count(&self, range: Range, at: Timestamp) -> BoxFuture<'_, Result<Snapshot<u64>>> {
+        now(self.open().and_then(|honest| self.lie.count(honest, range, at)))
+    }
+
+    fn commit(&self, group: Vec<Commit>) -> BoxFuture<'_, Vec<Result<Outcome>>> {
+        now(match self.open() {
+            Ok(honest) => self.lie.group(honest, group),
+            Err(_) => group.iter().map(|_| self.open().and(Err(Error::new(ErrorKind::Closed, "it stays closed")))).collect(),
+        })
+    }
+
+    fn resolve(&self, id: CommitId) -> BoxFuture<'_, Result<Resolution>> {
+        now(self.open().and_then(|honest| self.lie.resolve(honest, id)))
+    }
+
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
+        now(self.open().and_then(|honest| self.lie.changes(honest, query)))
+    }
+
+    fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
+        now(self.open().and_then(|honest| block_on(honest.engine().trim(trim))))
+    }
+
+    fn status(&self, at: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
+        now(self.open().and_then(|honest| block_on(honest.engine().status(at))))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        if !self.closed.load(Ordering::SeqCst) {
+            self.closed.store(self.lie.closing(&self.honest), Ordering::SeqCst);
+        }
+        now(Ok(()))
+    }
+}

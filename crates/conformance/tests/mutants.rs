@@ -1,0 +1,59 @@
+//! Who watches the suite: engines that lie in one way each, and every lie has to be caught.
+//!
+//! A suite that lets one of them pass proves nothing about the others.
+
+mod liars;
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use larder_conformance::{Case, cases};
+use liars::{Den, Make};
+
+/// After so long a case is taken to wait for ever, which is a way to notice.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The names of the cases that `lie` does not pass.
+fn caught(lie: Make) -> Vec<&'static str> {
+    cases().iter().filter(|case| !passes(case, lie)).map(|case| case.name).collect()
+}
+
+fn passes(case: &'static Case, lie: Make) -> bool {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let passed = panic::catch_unwind(AssertUnwindSafe(|| case.run(&|| Den::new(lie())))).is_ok();
+        // Nobody listens any more when this took too long.
+        let _ = tell.send(passed);
+    });
+    told.recv_timeout(PATIENCE).unwrap_or(false)
+}
+
+/// A case that no engine can pass would catch every lie, and prove nothing.
+mod the_truth_passes {
+    use std::sync::Arc;
+
+    use super::liars::{Den, Truth};
+
+    larder_conformance::suite!(|| Den::new(Arc::new(Truth)));
+}
+
+#[test]
+fn every_lie_is_caught() {
+    // What the cases say about lies is expected, and there is much of it. They run on threads without a name.
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |what| {
+        if thread::current().name().is_some() {
+            usual(what);
+        }
+    }));
+    let table: Vec<_> = liars::all().iter().map(|lie| (lie().name(), caught(*lie))).collect();
+    for (lie, cases) in &table {
+        println!("{lie} -> {}", cases.join(", "));
+    }
+    let believed: Vec<&String> = table.iter().filter(|(_, cases)| cases.is_empty()).map(|(lie, _)| lie).collect();
+    assert!(believed.is_empty(), "nobody noticed {believed:?}");
+}
