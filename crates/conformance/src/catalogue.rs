@@ -158,6 +158,10 @@ macro_rules! __catalogue {
             /// What the store keeps about itself can be read, written or counted by anybody.
             g13_reserved_namespaces_are_out_of_reach
         }
+        "G13" writes {
+            /// An imported version of 0 makes an entry that is there and absent; the largest one breaks the next write.
+            g13_a_version_that_cannot_be_counted_on_is_not_restored
+        }
         "G14" outcome {
             /// The connection broke after the commit; sent again, it happens again.
             g14_the_same_commit_again_happens_once

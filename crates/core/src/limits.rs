@@ -27,10 +27,14 @@ impl Limits {
     /// Checks beyond a caller's own that a store may add to keep its promises about namespaces.
     pub const EXTRA_CHECKS: usize = 64;
 
+    /// The largest version that can be restored: far beyond what anybody reaches, and far enough from the end of the
+    /// numbers that counting on never runs over.
+    pub const RESTORED_VERSION_MAX: u64 = 1 << 53;
+
     /// Whether `commit` keeps to these limits, and names no address twice among its writes.
     ///
     /// # Errors
-    /// `Limit` when something is too large, `Invalid` when an address is written twice.
+    /// `Limit` when something is too large, `Invalid` when an address is written twice or a restored version is none.
     pub fn verify(&self, commit: &Commit) -> Result<()> {
         let most = |what: &str, found: usize, most: usize| {
             if found > most {
@@ -42,6 +46,12 @@ impl Limits {
         most(&format!("{writes} writes"), writes, self.commit_writes)?;
         most(&format!("{checks} checks"), checks, self.commit_checks + Self::EXTRA_CHECKS)?;
         for write in &commit.writes {
+            if let Action::Restore { version, .. } = write.action
+                && !(1..=Self::RESTORED_VERSION_MAX).contains(&version.get())
+            {
+                let most = Self::RESTORED_VERSION_MAX;
+                return Err(Error::invalid(format!("a version of {version} cannot be restored: it is from 1 to {most}")));
+            }
             let bytes = write.action.value().map_or(0, |value| value.bytes().len());
             if bytes > self.value_bytes {
                 let most = self.value_bytes;

@@ -156,7 +156,7 @@ pub(super) fn g7_another_past_is_not_this_one(ground: &Ground) {
     let head = seam.head();
     fails(seam.changes(seam.after(Revision::new(head.get() + 1))), ErrorKind::Trimmed);
     fails(seam.changes(seam.after(Revision::new(1 << 60))), ErrorKind::Trimmed);
-    let other = Lineage::new(seam.status().lineage.get() + 7);
+    let other = Lineage::new(seam.status().lineage.get().wrapping_add(7));
     for after in [Revision::ZERO, head] {
         fails(seam.changes(ChangesQuery { lineage: other, ..seam.after(after) }), ErrorKind::Trimmed);
     }

@@ -2,8 +2,8 @@
 
 use futures_lite::future::block_on;
 use larder_core::{
-    Action, ChangeKind, Condition, ContentKind, ErrorKind, Expected, ExpiryChange, Found, Metadata, MetadataChange, Part,
-    Receipt, Revision, Timestamp, Value, Version,
+    Action, ChangeKind, Condition, ContentKind, ErrorKind, Expected, ExpiryChange, Found, Limits, Metadata, MetadataChange,
+    Part, Receipt, Revision, Timestamp, Value, Version,
 };
 
 use crate::ground::{Ground, Seam, fails, metadata, put, put_until, seconds};
@@ -93,6 +93,17 @@ pub(super) fn writes_that_restore_bring_back_exactly_what_was(ground: &Ground) {
     seam.world.step(seconds(1));
     seam.draft().act("k", restore(7, None)).done();
     assert_eq!(seam.get("k").map(|entry| entry.version), Some(Version::new(7)));
+}
+
+pub(super) fn g13_a_version_that_cannot_be_counted_on_is_not_restored(ground: &Ground) {
+    let seam = ground.open();
+    seam.draft().act("most", restore(Limits::RESTORED_VERSION_MAX, None)).done();
+    assert_eq!(seam.put("most", "next").writes[0].version.get(), Limits::RESTORED_VERSION_MAX + 1);
+    let before = seam.picture();
+    for version in [0, Limits::RESTORED_VERSION_MAX + 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+        let error = seam.draft().put("a", "1").act("k", restore(version, None)).refused();
+        assert_eq!((error.kind(), seam.picture() == before), (ErrorKind::Invalid, true), "version {version}");
+    }
 }
 
 pub(super) fn writes_that_recode_leave_nothing_but_other_bytes(ground: &Ground) {
