@@ -32,12 +32,12 @@ fn settings(connection: &Connection) -> rusqlite::Result<()> {
 pub(crate) fn set(transaction: &Transaction<'_>, revision: u32, key: &str, value: &[u8]) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO log (revision, ordinal, at, kind, namespace, key) VALUES (?1, ?3, 0, 'created', 'default', ?2)",
+            "INSERT INTO log (place, revision, at, kind, namespace, key) VALUES (?1, ?1, 0, 'created', 'default', ?2)",
         )?
-        .execute(params![revision, key, revision])?;
+        .execute(params![revision, key])?;
     transaction
         .prepare_cached(
-            "INSERT INTO entries VALUES ('default', ?1, 1, ?2, 0, 0, NULL, 0, NULL, NULL, ?3) \
+            "INSERT INTO entries VALUES (NULL, 'default', ?1, 1, ?2, 0, 0, NULL, 0, NULL, NULL, ?3) \
              ON CONFLICT DO UPDATE SET version = version + 1, revision = ?2, value = ?3",
         )?
         .execute(params![key, revision, value])?;

@@ -83,7 +83,8 @@ impl Entry {
             (_, None) => {
                 write_to(&mut json, format_args!(",\"base64\":\"{}\"", BASE64_STANDARD.encode(self.value.bytes())));
                 if !plain {
-                    write_to(&mut json, format_args!(",\"encodings\":\"{}\"", self.value.encodings()));
+                    let kind = if self.value.kind() == ContentKind::Json { ",\"kind\":\"json\"" } else { "" };
+                    write_to(&mut json, format_args!(",\"encodings\":\"{}\"{kind}", self.value.encodings()));
                 }
             }
         }
@@ -136,5 +137,7 @@ mod tests {
         assert_eq!(json(Value::detect("plain"), true), r#""text":"plain"}"#);
         assert_eq!(json(Value::opaque("1"), true), r#""text":"1"}"#);
         assert_eq!(json(Value::opaque(&b"\xff"[..]), true), r#""base64":"/w=="}"#);
+        let sealed = Value::from_stored(&b"x"[..], ContentKind::Json, "seal".parse().expect("valid"));
+        assert_eq!(json(sealed, true), r#""base64":"eA==","encodings":"seal","kind":"json"}"#);
     }
 }

@@ -1,14 +1,15 @@
 //! Commits: decided against the file, then applied to it, inside a transaction that somebody else began.
 
 use larder_core::{
-    Address, ChangeKind, Check, Commit, CommitId, Conflict, Entry, Error, Expected, Found, Outcome, Part, Range, Receipt,
-    Result, Revision, Timestamp, Version, Written,
+    Address, ChangeKind, Check, Commit, CommitId, Conflict, ContentKind, Entry, Error, Expected, Found, Outcome, Part,
+    Range, Receipt, Result, Revision, Timestamp, Version, Written,
     decide::{self, Effect, Store},
     engine::Resolution,
 };
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, ToSql};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, ToSql, params};
 
 use crate::{
+    engine::LIMITS,
     error::{corrupt, explain},
     read::within,
     row::{self, ENTRY, HEADER},
@@ -51,6 +52,10 @@ impl Head {
     }
 }
 
+/// How many changes a commit has room for in the log: a write makes two at most, when it meets an expired entry.
+pub(crate) const PLACES: i64 = 8192;
+const _: () = assert!(PLACES as usize >= 2 * LIMITS.commit_writes);
+
 /// A write, decided: what it meets and what it does.
 struct Decided {
     stored: Option<Stored>,
@@ -59,6 +64,7 @@ struct Decided {
 
 /// An entry as it is stored, expired or not; its value only where the decision looks at it.
 struct Stored {
+    id: i64,
     entry: Entry,
     bytes: i64,
 }
@@ -96,16 +102,17 @@ pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) 
     let mut ordinal = 0;
     let mut writes = Vec::with_capacity(decided.len());
     for (write, Decided { stored, effect }) in commit.writes.iter().zip(decided) {
-        let mut log = |kind: ChangeKind, before: bool| {
+        let mut log = |kind: ChangeKind, before: Option<i64>| {
             let place = (revision, ordinal);
             ordinal += 1;
             append(connection, place, commit.now, kind, &write.address, before)
         };
+        let id = stored.as_ref().map(|stored| stored.id);
         if effect.expired {
-            log(ChangeKind::Expired, true)?;
+            log(ChangeKind::Expired, id)?;
         }
         if let Some(kind) = effect.change {
-            log(kind, stored.is_some() && !effect.expired)?;
+            log(kind, id.filter(|_| !effect.expired))?;
         }
         writes.push(effect.written);
         apply(connection, head, &write.address, stored.as_ref(), effect.store)?;
@@ -129,13 +136,13 @@ fn run(connection: &Connection, sql: &str, parameters: impl Params) -> Result<()
 
 fn stored(connection: &Connection, address: &Address, value: bool) -> Result<Option<Stored>> {
     let columns = if value { ENTRY } else { HEADER };
-    let sql = format!("SELECT {columns}, octet_length(value) FROM entries WHERE namespace = ?1 AND key = ?2");
+    let sql = format!("SELECT {columns}, octet_length(value), id FROM entries WHERE namespace = ?1 AND key = ?2");
     let mut statement = prepare(connection, &sql)?;
     let mut rows = statement.query((address.namespace.as_str(), address.key.as_str())).map_err(explain)?;
     let Some(row) = rows.next().map_err(explain)? else { return Ok(None) };
     let entry = row::entry(row, 0, || Ok(address.clone()))?.ok_or_else(|| corrupt("an entry has no version"))?;
     let bytes = row::number(row, 9)? + (address.key.len() + entry.metadata.len()) as i64;
-    Ok(Some(Stored { entry, bytes }))
+    Ok(Some(Stored { id: row::number(row, 10)?, entry, bytes }))
 }
 
 /// Why `check` does not hold, if it does not.
@@ -177,63 +184,76 @@ fn changed(
         let mut statement = prepare(connection, sql)?;
         statement.query_row(&*parameters, |row| row.get::<_, i64>(0)).optional().map_err(explain)
     };
-    let sql = format!("SELECT revision FROM log WHERE revision > ?1 AND ?2 = 0 AND {condition} ORDER BY revision LIMIT 1");
-    if let Some(revision) = first(&sql, at, 0)? {
+    let sql = format!("SELECT revision FROM log WHERE place >= ?1 AND ?2 = 0 AND {condition} ORDER BY place LIMIT 1");
+    if let Some(revision) = first(&sql, (at + 1).saturating_mul(PLACES), 0)? {
         return Ok(Some(Found::Changed(Revision::new(revision.cast_unsigned()))));
     }
     let sql = format!("SELECT 1 FROM entries WHERE expires_at > ?1 AND expires_at <= ?2 AND {condition} LIMIT 1");
     Ok(first(&sql, read_at.as_millis(), now.as_millis())?.map(|_| Found::Expired))
 }
 
-/// Appends a change to the log; with `before` it keeps the entry that is stored at this moment.
+/// Appends a change to the log, with the entry stored under the id `before` as it is at this moment.
 fn append(
     connection: &Connection,
     (revision, ordinal): (Revision, i64),
     at: Timestamp,
     kind: ChangeKind,
     address: &Address,
-    before: bool,
+    before: Option<i64>,
 ) -> Result<()> {
-    const CREATED: &str = "INSERT INTO log (revision, ordinal, at, kind, namespace, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    const CREATED: &str = "INSERT INTO log (place, revision, at, kind, namespace, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     const OTHER: &str = "INSERT INTO log SELECT ?1, ?2, ?3, ?4, namespace, key, version, revision, created_at, updated_at, \
-        expires_at, json, encodings, metadata, value FROM entries WHERE namespace = ?5 AND key = ?6";
-    let sql = if before { OTHER } else { CREATED };
+        expires_at, json, encodings, metadata, value FROM entries WHERE id = ?5";
     let revision = revision.get().cast_signed();
-    let (namespace, key) = (address.namespace.as_str(), address.key.as_str());
-    run(connection, sql, (revision, ordinal, at.as_millis(), kind.as_str(), namespace, key))
+    let place = revision * PLACES + ordinal;
+    match before {
+        None => {
+            let (namespace, key) = (address.namespace.as_str(), address.key.as_str());
+            run(connection, CREATED, (place, revision, at.as_millis(), kind.as_str(), namespace, key))
+        }
+        Some(id) => run(connection, OTHER, (place, revision, at.as_millis(), kind.as_str(), id)),
+    }
 }
 
 fn apply(connection: &Connection, head: &mut Head, address: &Address, stored: Option<&Stored>, store: Store) -> Result<()> {
     const INSERT: &str = "INSERT INTO entries (version, revision, created_at, updated_at, expires_at, json, encodings, metadata, \
         value, namespace, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     const UPDATE: &str = "UPDATE entries SET version = ?1, revision = ?2, created_at = ?3, updated_at = ?4, expires_at = ?5, \
-        json = ?6, encodings = ?7, metadata = ?8, value = ?9 WHERE namespace = ?10 AND key = ?11";
+        json = ?6, encodings = ?7, metadata = ?8, value = ?9 WHERE id = ?10";
     let before = stored.map_or(0, |stored| stored.bytes);
     match store {
         Store::Keep => Ok(()),
         Store::Put(entry) => {
             head.entries += i64::from(stored.is_none());
             head.bytes += entry.bytes().cast_signed() - before;
-            let values = (
-                entry.version.get().cast_signed(),
-                entry.revision.get().cast_signed(),
-                entry.created_at.as_millis(),
-                entry.updated_at.as_millis(),
-                entry.expires_at.map(Timestamp::as_millis),
-                entry.value.kind() == larder_core::ContentKind::Json,
-                row::encodings(&entry.value),
-                row::metadata(&entry.metadata),
-                row::value(&entry.value),
-                address.namespace.as_str(),
-                address.key.as_str(),
-            );
-            run(connection, if stored.is_some() { UPDATE } else { INSERT }, values)
+            let (encodings, value) = (row::encodings(&entry.value), row::value(&entry.value));
+            let (version, revision) = (entry.version.get().cast_signed(), entry.revision.get().cast_signed());
+            let expires_at = entry.expires_at.map(Timestamp::as_millis);
+            let json = entry.value.kind() == ContentKind::Json;
+            let metadata = row::metadata(&entry.metadata);
+            let (created_at, updated_at) = (entry.created_at.as_millis(), entry.updated_at.as_millis());
+            let (namespace, key) = (address.namespace.as_str(), address.key.as_str());
+            match stored {
+                Some(Stored { id, .. }) => run(
+                    connection,
+                    UPDATE,
+                    params![version, revision, created_at, updated_at, expires_at, json, encodings, metadata, value, id],
+                ),
+                None => run(
+                    connection,
+                    INSERT,
+                    params![
+                        version, revision, created_at, updated_at, expires_at, json, encodings, metadata, value, namespace,
+                        key
+                    ],
+                ),
+            }
         }
         Store::Remove => {
             head.entries -= 1;
             head.bytes -= before;
-            let sql = "DELETE FROM entries WHERE namespace = ?1 AND key = ?2";
-            run(connection, sql, (address.namespace.as_str(), address.key.as_str()))
+            let id = stored.map(|stored| stored.id);
+            run(connection, "DELETE FROM entries WHERE id = ?1", [id])
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// What a file takes at most. SQLite itself ends at a billion bytes a row.
-const LIMITS: Limits = Limits { value_bytes: 64 << 20, commit_writes: 4096, commit_checks: 4096, commit_bytes: 128 << 20 };
+pub(crate) const LIMITS: Limits =
+    Limits { value_bytes: 64 << 20, commit_writes: 4096, commit_checks: 4096, commit_bytes: 128 << 20 };
 
 /// Reads of up to this many rows count as small.
 const SMALL: usize = 128;

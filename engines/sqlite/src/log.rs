@@ -6,6 +6,7 @@ use larder_core::{
 use rusqlite::{Connection, ToSql};
 
 use crate::{
+    apply::PLACES,
     error::{corrupt, explain},
     read::{one_moment, within_any},
     row::{self, ENTRY},
@@ -33,11 +34,12 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
         }
         let (condition, edges) = within_any(&query.ranges, 2);
         let sql = format!(
-            "SELECT revision, ordinal, at, kind, namespace, key, {BEFORE} FROM log \
-             WHERE revision > ?1 AND ({condition}) ORDER BY revision, ordinal"
+            "SELECT revision, place, at, kind, namespace, key, {BEFORE} FROM log \
+             WHERE place >= ?1 AND ({condition}) ORDER BY place"
         );
         let mut statement = connection.prepare_cached(&sql).map_err(explain)?;
-        let mut parameters: Vec<&dyn ToSql> = vec![&after];
+        let first = (after + 1).saturating_mul(PLACES);
+        let mut parameters: Vec<&dyn ToSql> = vec![&first];
         parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
         let mut rows = statement.query(&*parameters).map_err(explain)?;
 
@@ -60,7 +62,7 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
                 at: Timestamp::from_millis_saturating(row::number(row, 2)?),
                 kind: ChangeKind::parse(&kind).ok_or_else(|| corrupt("a change is of no known kind"))?,
                 before: row::entry(row, 6, || Ok(address.clone()))?,
-                after: after_change(connection, &address, revision, row::number(row, 1)?)?,
+                after: after_change(connection, &address, row::number(row, 1)?)?,
                 address,
             });
         }
@@ -69,15 +71,11 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
 }
 
 /// What the entry was after a change: what it was before its next change, or what it is.
-fn after_change(connection: &Connection, address: &Address, revision: Revision, ordinal: i64) -> Result<Option<Entry>> {
+fn after_change(connection: &Connection, address: &Address, place: i64) -> Result<Option<Entry>> {
     let own = || Ok(address.clone());
-    let sql = format!(
-        "SELECT {BEFORE} FROM log WHERE namespace = ?1 AND key = ?2 AND (revision, ordinal) > (?3, ?4) \
-         ORDER BY revision, ordinal LIMIT 1"
-    );
+    let sql = format!("SELECT {BEFORE} FROM log WHERE namespace = ?1 AND key = ?2 AND place > ?3 ORDER BY place LIMIT 1");
     let mut next = connection.prepare_cached(&sql).map_err(explain)?;
-    let place = (address.namespace.as_str(), address.key.as_str(), revision.get().cast_signed(), ordinal);
-    let mut rows = next.query(place).map_err(explain)?;
+    let mut rows = next.query((address.namespace.as_str(), address.key.as_str(), place)).map_err(explain)?;
     if let Some(row) = rows.next().map_err(explain)? {
         return row::entry(row, 0, own);
     }
@@ -108,9 +106,8 @@ pub(crate) fn trim_step(connection: &mut Connection, trim: Trim) -> Result<Step>
         &[&through, &ids_before],
     )?;
     let changes = run(
-        "DELETE FROM log WHERE (revision, ordinal) IN \
-         (SELECT revision, ordinal FROM log WHERE revision <= ?1 ORDER BY revision, ordinal LIMIT ?2)",
-        &[&through, &TRIM_ROWS.cast_signed()],
+        "DELETE FROM log WHERE place IN (SELECT place FROM log WHERE place < ?1 ORDER BY place LIMIT ?2)",
+        &[&through.saturating_add(1).saturating_mul(PLACES), &TRIM_ROWS.cast_signed()],
     )?;
     run("UPDATE store SET changes = changes - ?1", &[&changes.cast_signed()])?;
     // An id begins with its time, so ids made before a moment are smaller than the first one made at it.

@@ -16,6 +16,7 @@ CREATE TABLE store (
 
 -- The current state. An entry whose expires_at has passed is absent, although it is still here.
 CREATE TABLE entries (
+    id INTEGER PRIMARY KEY,
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
     version INTEGER NOT NULL,         -- 1 on creation, one more with every write
@@ -26,17 +27,17 @@ CREATE TABLE entries (
     json INTEGER NOT NULL,            -- 1 when the plain value is JSON
     encodings TEXT,                   -- what was done to the plain value, joined by commas; NULL is nothing
     metadata TEXT,                    -- a JSON object; NULL is {}
-    value ANY NOT NULL,               -- TEXT when it is plain JSON, else BLOB
-    PRIMARY KEY (namespace, key)
-) STRICT, WITHOUT ROWID;
+    value ANY NOT NULL                -- TEXT when it is plain JSON, else BLOB
+) STRICT;
 
+CREATE UNIQUE INDEX entries_by_key ON entries (namespace, key);
 CREATE INDEX entries_by_expiry ON entries (expires_at) WHERE expires_at IS NOT NULL;
 
 -- How the state came about: a row for every change, with the entry as it was before it. What it became stands in the
 -- next change of the same key, or in entries. A change that created an entry has no version.
 CREATE TABLE log (
+    place INTEGER PRIMARY KEY,        -- revision * 8192 + the place in the commit
     revision INTEGER NOT NULL,
-    ordinal INTEGER NOT NULL,         -- the place in the commit
     at INTEGER NOT NULL,              -- the commit's clock
     kind TEXT NOT NULL,               -- created, updated, deleted, expired
     namespace TEXT NOT NULL,
@@ -49,11 +50,10 @@ CREATE TABLE log (
     json INTEGER,
     encodings TEXT,
     metadata TEXT,
-    value ANY,
-    PRIMARY KEY (revision, ordinal)
-) STRICT, WITHOUT ROWID;
+    value ANY
+) STRICT;
 
-CREATE INDEX log_by_key ON log (namespace, key, revision, ordinal);
+CREATE INDEX log_by_key ON log (namespace, key, place);
 
 -- What became of every commit id that is still remembered. A fenced id has no receipt: it never happens.
 CREATE TABLE commits (

@@ -11,7 +11,7 @@ use crate::{
     engine::{Engine, Page, Scan, Snapshot},
     entry::Entry,
     error::{Error, ErrorKind, Result},
-    id::Version,
+    id::{Revision, Version},
     key::{IntoKey, Key},
     metadata::Metadata,
     send::BoxFuture,
@@ -85,9 +85,9 @@ impl Store {
     /// # Errors
     /// What the engine meets.
     pub async fn list(&self, select: impl Into<Select>) -> Result<Listing<Key>> {
-        let found = self.collect(select.into(), |engine, scan| engine.list(scan), |address: &Address| address).await?;
-        let items = found.items.into_iter().map(|address| address.key).collect();
-        Ok(Listing { items, next: found.next, revision: found.revision })
+        let mut items = Vec::new();
+        let (next, revision) = self.walk_keys(select.into(), |key| items.push(key)).await?;
+        Ok(Listing { items, next, revision })
     }
 
     /// The selected entries, in bytewise order of their keys, all at once; [`Store::pages`] is for more than memory
@@ -96,7 +96,11 @@ impl Store {
     /// # Errors
     /// What the engine meets.
     pub async fn scan(&self, select: impl Into<Select>) -> Result<Listing<Entry>> {
-        self.collect(select.into(), |engine, scan| engine.scan(scan), |entry: &Entry| &entry.address).await
+        let mut items = Vec::new();
+        let visit = |entry| items.push(entry);
+        let (next, revision) =
+            self.walk(select.into(), |engine, scan| engine.scan(scan), |entry: &Entry| &entry.address, visit).await?;
+        Ok(Listing { items, next, revision })
     }
 
     /// How many entries are selected; limit and offset count as in [`Store::list`].
@@ -108,7 +112,9 @@ impl Store {
         if select.is_range() {
             return Ok(self.engine.count(select.range(&self.namespace), self.world.now()).await?.value);
         }
-        Ok(self.list(select).await?.items.len() as u64)
+        let mut count = 0;
+        self.walk_keys(select, |_| count += 1).await?;
+        Ok(count)
     }
 
     /// The selected entries page by page, in bounded memory.
@@ -116,28 +122,39 @@ impl Store {
         Pages { store: self, select: Some(select.into()) }
     }
 
-    async fn collect<'a, T: 'static>(
-        &'a self,
+    async fn walk_keys(&self, select: Select, mut visit: impl FnMut(Key)) -> Result<(Option<Key>, Revision)> {
+        self.walk(select, |engine, scan| engine.list(scan), |address| address, |address| visit(address.key)).await
+    }
+
+    /// Visits what is selected, page by page. Answers where to go on if the limit ended it, and the last revision.
+    async fn walk<T>(
+        &self,
         mut select: Select,
-        fetch: impl Fn(&'a dyn Engine, Scan) -> BoxFuture<'a, Result<Snapshot<Page<T>>>>,
+        fetch: impl for<'e> Fn(&'e dyn Engine, Scan) -> BoxFuture<'e, Result<Snapshot<Page<T>>>>,
         address: impl Fn(&T) -> &Address,
-    ) -> Result<Listing<T>> {
+        mut visit: impl FnMut(T),
+    ) -> Result<(Option<Key>, Revision)> {
         let now = self.world.now();
         self.skip(&mut select).await?;
         let mut range = select.range(&self.namespace);
         let mut wanted = select.limit.unwrap_or(usize::MAX);
-        let mut items = Vec::new();
         loop {
             let limit = if select.matches_all() { wanted.min(PAGE_ITEMS) } else { PAGE_ITEMS };
             let scan = Scan { range: range.clone(), reverse: select.reverse, limit, now };
             let Snapshot { revision, value: page } = fetch(&*self.engine, scan).await?;
             let last = page.items.last().map(|item| address(item).key.clone());
-            let before = items.len();
-            items.extend(page.items.into_iter().filter(|item| select.matches(&address(item).key)).take(wanted));
-            wanted -= items.len() - before;
+            let mut next = None;
+            for item in page.items {
+                if wanted > 0 && select.matches(&address(&item).key) {
+                    wanted -= 1;
+                    if wanted == 0 {
+                        next = Some(address(&item).key.clone());
+                    }
+                    visit(item);
+                }
+            }
             if wanted == 0 || !page.more {
-                let next = items.last().filter(|_| wanted == 0).map(|item| address(item).key.clone());
-                return Ok(Listing { items, next, revision });
+                return Ok((next, revision));
             }
             range = rest(range, last.as_ref(), &self.namespace, select.reverse);
         }
