@@ -191,6 +191,8 @@ macro_rules! __catalogue {
             writes_that_recode_leave_nothing_but_other_bytes
             /// Two writes of a key in one commit make two versions or two changes.
             writes_of_one_key_fold_into_one_step
+            /// A conflict names the fourth write as the third, because two of the others were folded into one.
+            writes_that_fold_are_named_by_their_own_place
             /// Receipts come in the order of keys.
             writes_answer_in_their_order
         }

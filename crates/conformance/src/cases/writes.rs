@@ -173,6 +173,13 @@ pub(super) fn writes_of_one_key_fold_into_one_step(ground: &Ground) {
     });
 }
 
+pub(super) fn writes_that_fold_are_named_by_their_own_place(ground: &Ground) {
+    let store = ground.store();
+    let commit = store.commit().set("k", "1").set("k", "2").set("other", "x").add("n", 7, 0..=5);
+    let conflict = fails(block_on(commit.into_future()), ErrorKind::Conflict);
+    assert_eq!(conflict.as_conflict().map(|conflict| conflict.part), Some(Part::Write(3)));
+}
+
 /// `receipt` answers three writes, of which the first and the last are of `k` and made it this version in one change.
 fn one_step(seam: &Seam, since: Revision, receipt: &Receipt, version: u64) {
     assert_eq!(receipt.writes.len(), 3, "every write is answered");

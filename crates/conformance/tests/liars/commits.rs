@@ -3,8 +3,8 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use larder_core::{
-    Action, Address, Check, Commit, CommitId, Condition, Conflict, Error, ErrorKind, Metadata, MetadataChange, Outcome,
-    Part, Result, Timestamp, Value, Version, decide,
+    Action, Address, Check, Commit, CommitId, Condition, Conflict, Error, ErrorKind, Found, Metadata, MetadataChange,
+    Outcome, Part, Result, Timestamp, Value, Version, decide,
 };
 
 use super::{Honest, Lie, Make};
@@ -32,6 +32,7 @@ pub(super) fn all() -> Vec<Make> {
         || Arc::new(TakesTheLastOfTwo),
         || Arc::new(CountsNothingAsSomething),
         || Arc::new(AnnotatesNothing),
+        || Arc::new(ComparesWithoutBlanks),
     ]
 }
 
@@ -266,7 +267,7 @@ impl Lie for HidesWhatWasMet {
     fn commit(&self, honest: &Honest, commit: Commit) -> Result<Outcome> {
         let mut answer = honest.commit(commit);
         if let Ok(Outcome::Conflicted(conflict)) = &mut answer {
-            conflict.found = larder_core::Found::Absent;
+            conflict.found = Found::Absent;
         }
         answer
     }
@@ -354,6 +355,23 @@ impl Lie for AnnotatesNothing {
         for write in &mut commit.writes {
             if matches!(write.action, Action::Annotate { .. }) && !there(&write.address) {
                 write.action = Action::Delete;
+            }
+        }
+        honest.commit(commit)
+    }
+}
+
+/// Compares values as a database compares text of fixed length.
+#[derive(Debug)]
+struct ComparesWithoutBlanks;
+impl Lie for ComparesWithoutBlanks {
+    fn commit(&self, honest: &Honest, mut commit: Commit) -> Result<Outcome> {
+        for check in &mut commit.checks {
+            if let Check::Key { address, condition: Condition::Value(bytes) } = check
+                && let Some(entry) = honest.stored(address)
+                && entry.value.bytes().trim_ascii_end() == bytes.trim_ascii_end()
+            {
+                *bytes = entry.value.bytes().clone();
             }
         }
         honest.commit(commit)

@@ -1,6 +1,6 @@
 //! Lies about the log.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use larder_core::{ChangeKind, Changes, ChangesQuery, ErrorKind, Range, Result, Revision};
 
@@ -18,6 +18,7 @@ pub(super) fn all() -> Vec<Make> {
         || Arc::new(KnowsOnePastOnly),
         || Arc::new(KnowsNoHead),
         || Arc::new(MindsNoRange),
+        || Arc::new(LogsItsOwnClock),
         || Arc::new(TellsTheLastOneAgain),
     ]
 }
@@ -132,5 +133,16 @@ impl Lie for TellsTheLastOneAgain {
             Err(error) if error.kind() == ErrorKind::Trimmed => honest.changes(query),
             answer => answer,
         }
+    }
+}
+
+/// Writes into the log when the engine got to it.
+#[derive(Debug)]
+struct LogsItsOwnClock;
+impl Lie for LogsItsOwnClock {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let mut part = honest.changes(query)?;
+        part.changes.iter_mut().for_each(|change| change.at = change.at.after(Duration::from_millis(1)));
+        Ok(part)
     }
 }

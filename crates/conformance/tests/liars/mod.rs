@@ -61,6 +61,10 @@ pub(crate) trait Lie: Debug + Send + Sync + 'static {
         honest.changes(query)
     }
 
+    fn status(&self, honest: &Honest, now: Timestamp) -> Result<EngineStatus> {
+        honest.status_at(now)
+    }
+
     /// A handle is being closed; whether it is closed from then on.
     fn closing(&self, _honest: &Honest) -> bool {
         true
@@ -120,11 +124,15 @@ impl Honest {
     }
 
     fn status(&self) -> EngineStatus {
-        block_on(self.engine().status(Timestamp::EPOCH)).expect("memory knows its status")
+        self.status_at(Timestamp::EPOCH).expect("memory knows its status")
+    }
+
+    fn status_at(&self, now: Timestamp) -> Result<EngineStatus> {
+        block_on(self.engine().status(now))
     }
 }
 
-/// Makes a lie; each place has one of its own, because some of them remember.
+/// Makes a lie; each handle has one of its own, because some of them remember.
 pub(crate) type Make = fn() -> Arc<dyn Lie>;
 
 /// Every lie there is.
@@ -135,18 +143,18 @@ pub(crate) fn all() -> Vec<Make> {
 /// A place for one store that lies.
 pub(crate) struct Den {
     honest: Arc<Honest>,
-    lie: Arc<dyn Lie>,
+    lie: Make,
 }
 
 impl Den {
-    pub(crate) fn new(lie: Arc<dyn Lie>) -> Self {
+    pub(crate) fn new(lie: Make) -> Self {
         Self { honest: Arc::new(Honest::new()), lie }
     }
 }
 
 impl Site for Den {
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Engine>>> {
-        let (honest, lie) = (self.honest.clone(), self.lie.clone());
+        let (honest, lie) = (self.honest.clone(), (self.lie)());
         let engine: Arc<dyn Engine> = Arc::new(Liar { honest, lie, closed: AtomicBool::new(false) });
         Box::pin(ready(Ok(engine)))
     }
@@ -217,7 +225,7 @@ impl Engine for Liar {
     }
 
     fn status(&self, at: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
-        now(self.open().and_then(|honest| block_on(honest.engine().status(at))))
+        now(self.open().and_then(|honest| self.lie.status(honest, at)))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -1,10 +1,15 @@
 //! Lies about what is there.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use larder_core::{
-    Address, Entry, Metadata, Namespace, Range, Result, Snapshot, Timestamp, Value,
-    engine::{Page, Scan},
+    Address, Commit, Entry, Metadata, Namespace, Outcome, Range, Result, Revision, Snapshot, Timestamp, Value,
+    engine::{EngineStatus, Page, Scan},
 };
 
 use super::{Honest, Lie, Make};
@@ -32,6 +37,8 @@ pub(super) fn all() -> Vec<Make> {
         || Arc::new(ShowsOtherwise("cuts at 65535 bytes", cuts)),
         || Arc::new(ShowsOtherwise("reads metadata as JSON", reads_metadata)),
         || Arc::new(AnswersOnce),
+        || Arc::new(CachesForItself::default()),
+        || Arc::new(CountsItsOwnTables),
     ]
 }
 
@@ -154,7 +161,7 @@ struct NamesAnEarlierMoment;
 impl Lie for NamesAnEarlierMoment {
     fn count(&self, honest: &Honest, range: Range, now: Timestamp) -> Result<Snapshot<u64>> {
         let mut count = honest.count(range, now)?;
-        count.revision = larder_core::Revision::new(count.revision.get().saturating_sub(1));
+        count.revision = Revision::new(count.revision.get().saturating_sub(1));
         Ok(count)
     }
 }
@@ -214,5 +221,36 @@ impl Lie for AnswersOnce {
     fn get(&self, honest: &Honest, mut addresses: Vec<Address>, now: Timestamp) -> Result<Snapshot<Vec<Option<Entry>>>> {
         addresses.dedup();
         honest.get(addresses, now)
+    }
+}
+
+/// A handle keeps what it has read, and learns only of what it writes itself.
+#[derive(Debug, Default)]
+struct CachesForItself(Mutex<BTreeMap<Address, Option<Entry>>>);
+impl Lie for CachesForItself {
+    fn commit(&self, honest: &Honest, commit: Commit) -> Result<Outcome> {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        commit.writes.iter().for_each(|write| drop(cache.remove(&write.address)));
+        honest.commit(commit)
+    }
+
+    fn get(&self, honest: &Honest, addresses: Vec<Address>, now: Timestamp) -> Result<Snapshot<Vec<Option<Entry>>>> {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = honest.get(addresses.clone(), now)?;
+        for (entry, address) in read.value.iter_mut().zip(addresses) {
+            let kept = cache.entry(address).or_insert_with(|| entry.clone()).clone();
+            *entry = kept.filter(|entry| !entry.is_expired(now));
+        }
+        Ok(read)
+    }
+}
+
+/// Counts the row in which it keeps its own name.
+#[derive(Debug)]
+struct CountsItsOwnTables;
+impl Lie for CountsItsOwnTables {
+    fn status(&self, honest: &Honest, now: Timestamp) -> Result<EngineStatus> {
+        let status = honest.status_at(now)?;
+        Ok(EngineStatus { entries: status.entries + 1, ..status })
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, future::IntoFuture, ops::RangeInclusive};
 use super::{Store, fold, namespaces, refuse_reserved};
 use crate::{
     address::{Address, Range},
-    commit::{Action, Check, Commit, Condition, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
+    commit::{Action, Check, Commit, Condition, Conflict, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
     error::{Error, Result},
     id::{CommitId, Revision},
     key::{IntoKey, Key},
@@ -163,7 +163,12 @@ impl CommitBuilder<'_> {
             }
             Outcome::Conflicted(conflict) => Err(match conflict.part {
                 Part::Check(index) if index >= own_checks => namespaces::being_deleted(&guards[index - own_checks]),
-                _ => Error::conflict(conflict),
+                Part::Check(_) => Error::conflict(conflict),
+                Part::Write(folded_place) => {
+                    // Named by its place among the writes that the caller gave.
+                    let place = folded.places.iter().position(|place| *place == folded_place).unwrap_or(folded_place);
+                    Error::conflict(Conflict { part: Part::Write(place), ..conflict })
+                }
             }),
         }
     }
