@@ -2,7 +2,7 @@
 //!
 //! Every engine orders entries by namespace, then key, both bytewise; a range is a piece of that order.
 
-use std::{fmt, ops::Bound};
+use std::fmt;
 
 use crate::{key::Key, namespace::Namespace};
 
@@ -164,16 +164,6 @@ fn after_prefix(prefix: &str) -> Option<String> {
         }
     }
     None
-}
-
-/// A bound of a range for a map ordered by namespace, then key.
-pub(crate) type PlaceBound<'a> = Bound<(&'a str, &'a str)>;
-
-/// The bounds of a range for such a map.
-pub(crate) fn bounds(range: &Range) -> (PlaceBound<'_>, PlaceBound<'_>) {
-    let start = Bound::Included((&*range.start.namespace, &*range.start.key));
-    let end = range.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded((&*end.namespace, &*end.key)));
-    (start, end)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! A key is checked when it is made, so nothing below this module ever sees a bad one.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
 use crate::error::{Error, Result};
 
@@ -52,6 +52,12 @@ pub(crate) fn check(what: &str, name: &str, bytes_max: usize) -> Result<()> {
 impl Deref for Key {
     type Target = str;
     fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -1,6 +1,7 @@
 //! Namespaces: named, isolated parts of a store.
 
 use std::{
+    borrow::Borrow,
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
@@ -140,6 +141,12 @@ impl TryFrom<&str> for Namespace {
     type Error = Error;
     fn try_from(name: &str) -> Result<Self> {
         Self::new(name)
+    }
+}
+
+impl Borrow<str> for Namespace {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

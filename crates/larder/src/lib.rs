@@ -38,3 +38,8 @@ mod world;
 pub use larder_core::*;
 pub use open::{Builder, open};
 pub use world::SystemWorld;
+
+/// The example of README.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -44,9 +44,8 @@ impl World for SystemWorld {
     }
 
     fn random(&self) -> u128 {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the system has random numbers");
-        u128::from_ne_bytes(bytes)
+        // Seeded by the system and cryptographically strong, without asking the system every time.
+        rand::random()
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {

@@ -177,7 +177,7 @@ pub(super) fn g1_a_store_commit_is_all_or_nothing(ground: &Ground) {
         let any = i64::MIN..=i64::MAX;
         let refused = [
             (store.commit().set("a", "new").set("", "bad key").await, ErrorKind::Invalid),
-            (store.commit().set("a", "new").add("a", 1, any).await, ErrorKind::Invalid),
+            (store.commit().set("a", "new").add("a", 1, any).await, ErrorKind::InvalidState),
             (store.commit().set("b", "new").add("a", 1, 0..=9).await, ErrorKind::InvalidState),
             (store.commit().set("a", "new").check("a", Condition::Absent).await, ErrorKind::Conflict),
             (store.commit().set("a", "new").action("b", missing()).await, ErrorKind::NotFound),

@@ -166,8 +166,11 @@ pub(super) fn writes_of_one_key_fold_into_one_step(ground: &Ground) {
         let orders = [
             store.commit().delete("k").annotate("k", MetadataChange::Keep, ExpiryChange::Keep).await,
             store.commit().set("k", "text").add("k", 1, any).await,
+            store.commit().annotate("absent", MetadataChange::Keep, ExpiryChange::Keep).set("absent", "x").await,
+            store.commit().delete("k").add("k", 7, 0..=5).await,
         ];
-        for (answer, kind) in orders.into_iter().zip([ErrorKind::NotFound, ErrorKind::Invalid]) {
+        let alone = [ErrorKind::NotFound, ErrorKind::InvalidState, ErrorKind::NotFound, ErrorKind::Conflict];
+        for (answer, kind) in orders.into_iter().zip(alone) {
             fails(answer, kind);
         }
     });

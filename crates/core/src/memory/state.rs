@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    address::{Address, PlaceBound, Range, bounds},
+    address::{Address, Range},
     change::{Change, ChangeKind, Changes, ChangesQuery, Trim, Trimmed},
     commit::{Check, Commit, Conflict, Expected, Found, Outcome, Part, Receipt},
     decide::{self, Store},
@@ -16,6 +16,8 @@ use crate::{
     entry::Entry,
     error::{Error, Result},
     id::{CommitId, Lineage, Revision, StoreId},
+    key::Key,
+    namespace::Namespace,
     time::Timestamp,
 };
 
@@ -26,7 +28,7 @@ pub(super) struct State {
     pub(super) closed: bool,
     pub(super) head: Revision,
     /// What was ever at an address, as far as the log still tells.
-    slots: BTreeMap<Address, Slot>,
+    namespaces: BTreeMap<Namespace, BTreeMap<Key, Slot>>,
     /// One record a commit that changed something, in the order of revisions.
     log: VecDeque<Record>,
     /// The log holds what came after this revision.
@@ -72,7 +74,7 @@ impl State {
             store,
             closed: false,
             head: Revision::ZERO,
-            slots: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
             log: VecDeque::new(),
             oldest: Revision::ZERO,
             ids: BTreeMap::new(),
@@ -85,17 +87,27 @@ impl State {
     }
 
     fn stored(&self, address: &Address) -> Option<&Entry> {
-        self.slots.get(address)?.entry.as_ref()
+        self.slot(address)?.entry.as_ref()
+    }
+
+    fn slot(&self, address: &Address) -> Option<&Slot> {
+        self.namespaces.get(&address.namespace)?.get(&address.key)
     }
 
     /// Every stored entry of `range`, expired or not.
-    pub(super) fn range(&self, range: &Range) -> impl DoubleEndedIterator<Item = &Entry> + use<'_> {
-        let slots = (!range.is_empty()).then(|| {
-            // The bounds of a range are texts, the keys of the map are addresses: find the first and last by comparison.
-            let (start, end) = bounds(range);
-            self.slots.range::<dyn Place, _>((as_place(&start), as_place(&end)))
+    pub(super) fn range<'a>(&'a self, range: &'a Range) -> impl DoubleEndedIterator<Item = &'a Entry> {
+        let (start, end) = (range.start(), range.end());
+        let namespaces = (!range.is_empty()).then(|| {
+            let last = end.map_or(Bound::Unbounded, |end| Bound::Included(&*end.namespace));
+            self.namespaces.range::<str, _>((Bound::Included(&*start.namespace), last))
         });
-        slots.into_iter().flatten().filter_map(|(_, slot)| slot.entry.as_ref())
+        let entries = namespaces.into_iter().flatten().flat_map(move |(namespace, slots)| {
+            let first = if namespace.as_str() == start.namespace { &*start.key } else { "" };
+            let last = end.filter(|end| namespace.as_str() == end.namespace);
+            let last = last.map_or(Bound::Unbounded, |end| Bound::Excluded(&*end.key));
+            slots.range::<str, _>((Bound::Included(first), last))
+        });
+        entries.filter_map(|(_, slot)| slot.entry.as_ref())
     }
 
     pub(super) fn page<T>(&self, scan: &Scan, item: impl Fn(&Entry) -> T) -> Page<T> {
@@ -132,14 +144,15 @@ impl State {
         }
 
         // Apply: nothing below can be refused.
-        let mut record = Record { revision, at: commit.now, changes: Vec::new() };
+        let mut record = Record { revision, at: commit.now, changes: Vec::with_capacity(effects.len()) };
         let mut writes = Vec::with_capacity(effects.len());
         for (write, effect) in commit.writes.iter().zip(effects) {
             writes.push(effect.written);
             if effect.change.is_none() && matches!(effect.store, Store::Keep) {
                 continue;
             }
-            let slot = self.slots.entry(write.address.clone()).or_default();
+            let Address { namespace, key } = &write.address;
+            let slot = self.namespaces.entry(namespace.clone()).or_default().entry(key.clone()).or_default();
             let mut log = |kind, entry| {
                 slot.past.push_back((revision, record.changes.len()));
                 record.changes.push(Before { kind, address: write.address.clone(), entry });
@@ -229,7 +242,7 @@ impl State {
     }
 
     fn both_sides(&self, record: &Record, ordinal: usize, before: &Before) -> Change {
-        let slot = &self.slots[&before.address];
+        let slot = self.slot(&before.address).expect("an address in the log has a slot");
         let next = slot.past.partition_point(|place| *place <= (record.revision, ordinal));
         let after = match slot.past.get(next) {
             Some((revision, ordinal)) => {
@@ -253,14 +266,16 @@ impl State {
         while let Some(record) = self.log.pop_front_if(|record| record.revision <= trim.through) {
             for change in record.changes {
                 changes += 1;
-                if let Some(slot) = self.slots.get_mut(&change.address) {
-                    slot.past.pop_front();
-                    if slot.entry.is_none() && slot.past.is_empty() {
-                        self.slots.remove(&change.address);
-                    }
+                let Address { namespace, key } = &change.address;
+                let slots = self.namespaces.get_mut(namespace).expect("an address in the log has a slot");
+                let slot = slots.get_mut(key).expect("an address in the log has a slot");
+                slot.past.pop_front();
+                if slot.entry.is_none() && slot.past.is_empty() {
+                    slots.remove(key);
                 }
             }
         }
+        self.namespaces.retain(|_, slots| !slots.is_empty());
         self.oldest = self.oldest.max(trim.through.min(self.head));
         let first_kept = CommitId::new(trim.ids_before, 0);
         let kept = self.ids.split_off(&first_kept);
@@ -270,7 +285,8 @@ impl State {
     }
 
     pub(super) fn status(&self, now: Timestamp) -> EngineStatus {
-        let live = self.range(&Range::all()).filter(|entry| !entry.is_expired(now));
+        let all = Range::all();
+        let live = self.range(&all).filter(|entry| !entry.is_expired(now));
         let (entries, bytes) = live.fold((0, 0), |(entries, bytes), entry| (entries + 1, bytes + entry.bytes()));
         EngineStatus {
             store: self.store,
@@ -282,53 +298,5 @@ impl State {
             oldest: self.oldest,
             changes: self.log.iter().map(|record| record.changes.len() as u64).sum(),
         }
-    }
-}
-
-/// A place in the order of addresses: an address, or a bound of a range.
-trait Place {
-    fn place(&self) -> (&str, &str);
-}
-
-impl Place for Address {
-    fn place(&self) -> (&str, &str) {
-        (self.namespace.as_str(), self.key.as_str())
-    }
-}
-
-impl Place for (&str, &str) {
-    fn place(&self) -> (&str, &str) {
-        *self
-    }
-}
-
-impl PartialEq for dyn Place + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
-    }
-}
-impl Eq for dyn Place + '_ {}
-impl PartialOrd for dyn Place + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for dyn Place + '_ {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place().cmp(&other.place())
-    }
-}
-
-impl<'a> std::borrow::Borrow<dyn Place + 'a> for Address {
-    fn borrow(&self) -> &(dyn Place + 'a) {
-        self
-    }
-}
-
-fn as_place<'a>(bound: &'a PlaceBound<'a>) -> Bound<&'a (dyn Place + 'a)> {
-    match bound {
-        Bound::Included(place) => Bound::Included(place),
-        Bound::Excluded(place) => Bound::Excluded(place),
-        Bound::Unbounded => Bound::Unbounded,
     }
 }

@@ -6,7 +6,7 @@ use super::{Store, fold, namespaces, refuse_reserved};
 use crate::{
     address::{Address, Range},
     commit::{Action, Check, Commit, Condition, Conflict, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     id::{CommitId, Revision},
     key::{IntoKey, Key},
     namespace::Namespace,
@@ -41,7 +41,8 @@ impl Store {
             namespace: self.namespace.clone(),
             id: None,
             checks: Vec::new(),
-            writes: Vec::new(),
+            // Most commits write one key; growing from nothing would make room for four.
+            writes: Vec::with_capacity(1),
             wrong: None,
             guarded: true,
         }
@@ -145,6 +146,7 @@ impl CommitBuilder<'_> {
         }
         let Self { store, mut checks, .. } = self;
         let folded = fold::fold(self.writes)?;
+        let given_checks = checks.len();
         checks.extend(folded.checks);
         let own_checks = checks.len();
         let mut guards = Vec::new();
@@ -163,6 +165,11 @@ impl CommitBuilder<'_> {
             }
             Outcome::Conflicted(conflict) => Err(match conflict.part {
                 Part::Check(index) if index >= own_checks => namespaces::being_deleted(&guards[index - own_checks]),
+                Part::Check(index) if index >= given_checks => {
+                    // The one check that folding adds: what annotates must find an entry.
+                    let message = format!("{conflict}, so its metadata and expiry cannot be changed");
+                    Error::new(ErrorKind::NotFound, message)
+                }
                 Part::Check(_) => Error::conflict(conflict),
                 Part::Write(folded_place) => {
                     // Named by its place among the writes that the caller gave.

@@ -3,9 +3,11 @@
 //! Writes apply in the order in which they were given, and still make one version step and one change. The seam names
 //! every key once, so the order is worked out here.
 
+use std::ops::RangeInclusive;
+
 use crate::{
     address::Address,
-    commit::{Action, Check, Condition, ExpiryChange, MetadataChange, Write},
+    commit::{Action, Check, Condition, Conflict, Expected, ExpiryChange, Found, MetadataChange, Part, Write},
     error::{Error, ErrorKind, Result},
     metadata::Metadata,
     time::Timestamp,
@@ -23,12 +25,14 @@ pub(super) struct Folded {
 /// Folds `writes`.
 ///
 /// # Errors
-/// `NotFound` for metadata or expiry of what was deleted just before, `Invalid` for orders that make no sense.
+/// What the engine would have answered to the writes one by one: `NotFound` for metadata or expiry of what was deleted
+/// just before, `InvalidState` and `Conflict` for adding to what was set just before; `Invalid` for orders without sense.
 pub(super) fn fold(writes: Vec<Write>) -> Result<Folded> {
-    let mut folded = Folded { places: Vec::with_capacity(writes.len()), ..Folded::default() };
+    let count = writes.len();
+    let mut folded = Folded { writes: Vec::with_capacity(count), places: Vec::with_capacity(count), checks: Vec::new() };
     let mut known: std::collections::HashMap<Address, usize> = std::collections::HashMap::new();
-    let single = writes.len() == 1;
-    for write in writes {
+    let single = count == 1;
+    for (index, write) in writes.into_iter().enumerate() {
         // A commit of one write is the common one, and needs no map.
         let place = if single { None } else { known.get(&write.address).copied() };
         match place {
@@ -43,7 +47,7 @@ pub(super) fn fold(writes: Vec<Write>) -> Result<Folded> {
                 folded.places.push(place);
                 let earlier = &mut folded.writes[place];
                 let needs_entry = matches!(earlier.action, Action::Annotate { .. });
-                earlier.action = both(&earlier.address, earlier.action.clone(), write.action)?;
+                earlier.action = both(index, &earlier.address, earlier.action.clone(), write.action)?;
                 if needs_entry && !matches!(earlier.action, Action::Annotate { .. }) {
                     // What annotates must find an entry; the write it was folded into would not ask.
                     folded.checks.push(Check::Key { address: write.address, condition: Condition::Exists });
@@ -54,7 +58,8 @@ pub(super) fn fold(writes: Vec<Write>) -> Result<Folded> {
     Ok(folded)
 }
 
-fn both(address: &Address, first: Action, second: Action) -> Result<Action> {
+/// What the write with this index, `second`, makes of the one before it.
+fn both(index: usize, address: &Address, first: Action, second: Action) -> Result<Action> {
     let senseless = |why: &str| Err(Error::invalid(format!("the key {address} is written twice in one commit: {why}")));
     Ok(match (first, second) {
         (Action::Restore { .. } | Action::Recode { .. }, _) | (_, Action::Restore { .. } | Action::Recode { .. }) => {
@@ -68,7 +73,7 @@ fn both(address: &Address, first: Action, second: Action) -> Result<Action> {
             Action::Put { value, expires_at, metadata: anew(metadata) }
         }
         (Action::Delete, Action::Add { delta, floor, ceiling }) => {
-            let value = sum(address, 0, delta, floor, ceiling)?;
+            let value = sum(index, address, 0, delta, floor..=ceiling)?;
             Action::Put { value, expires_at: None, metadata: anew(MetadataChange::Keep) }
         }
         (Action::Delete, Action::Annotate { .. }) => {
@@ -87,9 +92,10 @@ fn both(address: &Address, first: Action, second: Action) -> Result<Action> {
         }
         (Action::Put { value, expires_at, metadata }, Action::Add { delta, floor, ceiling }) => {
             let Some(number) = value.as_integer() else {
-                return senseless("the value set first is not a JSON integer that could be added to");
+                let message = format!("the key {address} is set by the same commit to what is not a JSON integer to add to");
+                return Err(Error::new(ErrorKind::InvalidState, message));
             };
-            Action::Put { value: sum(address, number, delta, floor, ceiling)?, expires_at, metadata }
+            Action::Put { value: sum(index, address, number, delta, floor..=ceiling)?, expires_at, metadata }
         }
         (Action::Annotate { metadata: first, expiry: before }, Action::Annotate { metadata, expiry }) => {
             let expiry = if expiry == ExpiryChange::Keep { before } else { expiry };
@@ -127,10 +133,17 @@ fn later(expires_at: Option<Timestamp>, change: ExpiryChange) -> Option<Timestam
     }
 }
 
-fn sum(address: &Address, number: i64, delta: i64, floor: i64, ceiling: i64) -> Result<Value> {
-    let sum = number.checked_add(delta).filter(|sum| (floor..=ceiling).contains(sum));
-    sum.map(Value::integer)
-        .ok_or_else(|| Error::invalid(format!("the key {address}: {number} and {delta} add up to what is out of bounds")))
+/// The sum, if it is within `bounds`: a conflict where it is not, as the engine would have found it.
+fn sum(index: usize, address: &Address, number: i64, delta: i64, bounds: RangeInclusive<i64>) -> Result<Value> {
+    match number.checked_add(delta).filter(|sum| bounds.contains(sum)) {
+        Some(sum) => Ok(Value::integer(sum)),
+        None => Err(Error::conflict(Conflict {
+            part: Part::Write(index),
+            address: Some(address.clone()),
+            expected: Expected::Within { floor: *bounds.start(), ceiling: *bounds.end() },
+            found: Found::Number(number),
+        })),
+    }
 }
 
 #[cfg(test)]
