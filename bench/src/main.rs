@@ -19,6 +19,9 @@ struct Options {
     /// How many entries the large stores hold.
     #[arg(long, default_value_t = 1_000_000)]
     entries: u32,
+    /// How many durable sets each round makes; a multiple of 1024.
+    #[arg(long, default_value_t = 16_384)]
+    sets: u32,
     /// Only rows whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -46,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         sqlite::reads(&mut report, &runtime, directory.path(), options.entries)?;
     }
     if wanted("sqlite set") {
-        sqlite::writes(&mut report, &runtime, directory.path())?;
+        sqlite::writes(&mut report, &runtime, directory.path(), options.sets)?;
     }
     if wanted("import") {
         import::measure(&mut report, directory.path(), options.entries, options.program.as_deref())?;

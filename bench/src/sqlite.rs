@@ -150,8 +150,7 @@ pub(crate) fn reads(report: &mut Report, runtime: &Runtime, directory: &Path, en
     Ok(())
 }
 
-pub(crate) fn writes(report: &mut Report, runtime: &Runtime, directory: &Path) -> Outcome {
-    const SETS: u32 = 16_384;
+pub(crate) fn writes(report: &mut Report, runtime: &Runtime, directory: &Path, per_round: u32) -> Outcome {
     let store = store(runtime, &directory.join("writes.db"))?;
     let mut connection = raw::create(&directory.join("raw.db"))?;
     let mut bulk = raw::create(&directory.join("bulk.db"))?;
@@ -160,8 +159,8 @@ pub(crate) fn writes(report: &mut Report, runtime: &Runtime, directory: &Path) -
         together(runtime, tasks, |task| {
             let store = store.clone();
             async move {
-                for n in 0..SETS / tasks {
-                    store.set(key(round * SETS + n * tasks + task), &VALUE).await?;
+                for n in 0..per_round / tasks {
+                    store.set(key(round * per_round + n * tasks + task), &VALUE).await?;
                 }
                 Ok(())
             }
@@ -170,10 +169,10 @@ pub(crate) fn writes(report: &mut Report, runtime: &Runtime, directory: &Path) -
     // Every round sets new keys, on both sides.
     let (mut one_round, mut some_round, mut many_round) = (0, 1000, 2000);
     let [raw, all, one, some, many] = in_turns(
-        SETS,
+        per_round,
         [
             &mut || {
-                for _ in 0..SETS {
+                for _ in 0..per_round {
                     single += 1;
                     let transaction =
                         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("begins");
@@ -185,7 +184,7 @@ pub(crate) fn writes(report: &mut Report, runtime: &Runtime, directory: &Path) -
             },
             &mut || {
                 let transaction = bulk.transaction().expect("begins");
-                for _ in 0..SETS {
+                for _ in 0..per_round {
                     bulked += 1;
                     raw::set(&transaction, bulked, &key(bulked), &VALUE).expect("sets");
                     raw::commit(&transaction, bulked).expect("remembers");

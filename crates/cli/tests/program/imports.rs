@@ -27,8 +27,8 @@ fn what_cargo_metadata_prints_is_understood() {
     let sandbox = Sandbox::new();
     let document = r#"{"packages":[
       {"name":"serde","version":"1.0.0","id":"registry+https://github.com/rust-lang/crates.io-index#serde@1.0.0","source":null},
-      {"name":"it's","version":"0.1.0","id":"path+file:///work/it's#0.1.0","dependencies":[{"name":"serde","req":"^1"}]}
-    ],"workspace_members":["path+file:///work/it's#0.1.0"],"resolve":{"nodes":[{"id":"x"}]},"version":1,"metadata":null}"#;
+      {"name":"it's","version":"0.1.0","id":"path+file:///src/it's#0.1.0","dependencies":[{"name":"serde","req":"^1"}]}
+    ],"workspace_members":["path+file:///src/it's#0.1.0"],"resolve":{"nodes":[{"id":"x"}]},"version":1,"metadata":null}"#;
     let answer = sandbox.feed(document, ["import", "--items", "packages", "--key", "id", "-"]);
     assert_eq!(answer.status, 0, "{answer:?}");
     let lines = answer.lines();

@@ -4,6 +4,7 @@
 
 mod basics;
 mod commits;
+mod damage;
 mod exports;
 mod imports;
 mod names;

@@ -124,22 +124,6 @@ fn the_statuses_and_every_command_are_in_the_help() {
     }
 }
 
-/// What is not ours is told apart, and left as it is.
-#[test]
-fn a_file_that_is_no_store_is_refused_and_untouched() {
-    let sandbox = Sandbox::new();
-    std::fs::create_dir(sandbox.path("folder")).expect("the test can make folders");
-    sandbox.write("garbage.db", "this is not a database at all, and never was one\n".repeat(100));
-    for (name, command) in [("garbage.db", "get"), ("garbage.db", "exists"), ("folder", "get"), ("missing/x.db", "get")] {
-        let before = std::fs::read(sandbox.path(name)).ok();
-        let answer = sandbox.run(["--store", &format!("sqlite:{name}"), command, "k"]);
-        assert!(answer.status >= 3 && !answer.error.is_empty(), "{name}: {answer:?}");
-        assert_eq!(std::fs::read(sandbox.path(name)).ok(), before, "{name}");
-    }
-    let answer = sandbox.run(["--store", "sqlite:missing/x.db", "set", "k", "v"]);
-    assert!(answer.status >= 3 && answer.error.contains("missing"), "{answer:?}");
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_behind_the_output_is_told() {
