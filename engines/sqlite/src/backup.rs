@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use larder_core::{BoxFuture, Result, Revision, engine::Backup};
+use larder_core::{BoxFuture, Error, ErrorKind, Result, Revision, engine::Backup};
 use rusqlite::{Connection, backup};
 
-use crate::{engine::SqliteEngine, error::explain, file::NewFile, lineage, read};
+use crate::{engine::SqliteEngine, error::explain, lineage, new_file::NewFile, read};
 
 impl Backup for SqliteEngine {
     fn backup<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Revision>> {
@@ -19,7 +19,10 @@ fn copy(connection: &Connection, path: PathBuf) -> Result<Revision> {
     let place = NewFile::beside(&path)?;
     let mut target = Connection::open(place.path()).map_err(explain)?;
     // All pages in one step: a single read transaction, so the copy is of one moment and nobody's writes start it over.
-    backup::Backup::new(connection, &mut target).and_then(|backup| backup.step(-1)).map_err(explain)?;
+    let step = backup::Backup::new(connection, &mut target).and_then(|backup| backup.step(-1)).map_err(explain)?;
+    if step != backup::StepResult::Done {
+        return Err(Error::new(ErrorKind::Unavailable, "the file is locked and cannot be copied now").engine("sqlite"));
+    }
     // What is written to the copy from now on is another past than the original's.
     lineage::draw(&target)?;
     let revision = read::head(&target)?;

@@ -1,10 +1,10 @@
 //! The engine: the seam on one hand, readers and writer on the other.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, Limits, Outcome, Range,
-    Result, Snapshot, StoreId, Timestamp, Trim, Trimmed,
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Limits,
+    Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed,
     engine::{Backup, Capabilities, EngineStatus, Page, Reach, Resolution, Scan},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     error::closed,
     file, lineage, log, read,
     readers::Readers,
-    writer::{Job, Writer},
+    writer::{Desk, Gone, Job, Writer},
 };
 
 /// What a file takes at most. SQLite itself ends at a billion bytes a row.
@@ -45,13 +45,20 @@ impl SqliteEngine {
     }
 
     fn open_blocking(config: &SqliteConfig, fresh: StoreId) -> Result<Self> {
-        let path: PathBuf = file::prepare(config, fresh)?;
-        let connection = file::connect(&path, config)?;
+        let (path, presence, connection) = file::open(config, fresh)?;
         lineage::notice_lost_past(&connection)?;
-        let writer = Writer::start(connection, LIMITS, config.durability)?;
-        let readers = Readers::new(path, config.clone());
+        let readers = Readers::new(path.clone(), config.clone(), presence.clone());
         readers.warm()?;
+        let writer = Writer::start(Desk { connection, path, config: config.clone(), presence })?;
         Ok(Self { readers, writer, durability: config.durability })
+    }
+}
+
+/// What is told to whoever asked a writer that is gone for anything but a commit.
+fn failed(gone: Gone) -> Error {
+    match gone {
+        Gone::Before => closed(),
+        Gone::Meanwhile => Error::new(ErrorKind::Internal, "the thread that writes failed").engine("sqlite"),
     }
 }
 
@@ -82,26 +89,34 @@ impl Engine for SqliteEngine {
             if self.readers.is_closed() {
                 return ids.iter().map(|_| Err(closed())).collect();
             }
-            let answers = self.writer.ask(|answer| Job::Commit(group, answer)).await;
-            let unknown = |id| Err(Error::outcome_unknown(id, "the thread that writes has ended").engine("sqlite"));
-            answers.unwrap_or_else(|| ids.into_iter().map(unknown).collect())
+            let unknown = |id| Err(Error::outcome_unknown(id, "the thread that writes failed").engine("sqlite"));
+            match self.writer.ask(|answer| Job::Commit(group, answer)).await {
+                Ok(answers) => answers,
+                Err(Gone::Before) => ids.iter().map(|_| Err(closed())).collect(),
+                Err(Gone::Meanwhile) => ids.into_iter().map(unknown).collect(),
+            }
         })
     }
 
     fn resolve(&self, id: CommitId) -> BoxFuture<'_, Result<Resolution>> {
-        Box::pin(async move { self.writer.ask(|answer| Job::Resolve(id, answer)).await.unwrap_or_else(|| Err(closed())) })
+        Box::pin(
+            async move { self.writer.ask(|answer| Job::Resolve(id, answer)).await.unwrap_or_else(|gone| Err(failed(gone))) },
+        )
     }
 
     fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
         self.readers.read(query.limit <= SMALL, move |connection| log::changes(connection, &query))
     }
 
-    fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
+    fn trim(&self, mut trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
         Box::pin(async move {
             let (mut changes, mut ids) = (0, 0);
             // Step by step, so that commits that wait in the meantime get their turn.
             loop {
-                let step = self.writer.ask(|answer| Job::Trim(trim, answer)).await.unwrap_or_else(|| Err(closed()))?;
+                let step =
+                    self.writer.ask(|answer| Job::Trim(trim, answer)).await.unwrap_or_else(|gone| Err(failed(gone)))?;
+                // What was the head at the first step stays the end, whatever is committed meanwhile.
+                trim.through = trim.through.min(step.trimmed.oldest);
                 changes += step.trimmed.changes;
                 ids += step.trimmed.ids;
                 if step.done {
@@ -117,7 +132,7 @@ impl Engine for SqliteEngine {
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            self.readers.close();
+            self.readers.close().await;
             // A writer that has gone already has closed its connection.
             self.writer.ask(Job::Close).await.unwrap_or(Ok(()))
         })

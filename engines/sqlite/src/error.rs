@@ -26,6 +26,11 @@ pub(crate) fn explain(error: rusqlite::Error) -> Error {
     Error::new(kind, message).engine("sqlite").caused_by(error)
 }
 
+/// The same error for somebody else.
+pub(crate) fn again(error: &Error) -> Error {
+    Error::new(error.kind(), error.message()).engine("sqlite")
+}
+
 /// Whether a failed COMMIT surely left nothing behind.
 ///
 /// The lock and the space are asked for before the last page of a commit is written. Of any other failure, a sync that

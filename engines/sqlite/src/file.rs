@@ -7,6 +7,8 @@ use std::{
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use larder_core::{Durability, Error, ErrorKind, Result, StoreId};
@@ -15,6 +17,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use crate::{
     config::SqliteConfig,
     error::{corrupt, explain},
+    new_file::{NewFile, beside},
+    presence::{self, Presence},
 };
 
 /// "Lard" in ASCII: which program a SQLite file belongs to.
@@ -26,9 +30,15 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 /// The part of a SQLite file that says what it is: <https://www.sqlite.org/fileformat2.html#the_database_header>.
 const HEADER_BYTES: usize = 100;
 
-/// Makes sure that there is a store of ours at the configured path, and answers the path in a form in which SQLite
-/// finds no meaning.
-pub(crate) fn prepare(config: &SqliteConfig, fresh: StoreId) -> Result<PathBuf> {
+/// Opens the configured file, and creates it where there is none.
+pub(crate) fn open(config: &SqliteConfig, fresh: StoreId) -> Result<(PathBuf, Arc<Presence>, Connection)> {
+    let path = find(config, fresh)?;
+    let (presence, connection) = presence::enter(&path, || recognise(&path), || connect(&path, config))?;
+    Ok((path, presence, connection))
+}
+
+/// The path of an existing file, in a form in which SQLite finds no meaning and under which its logs lie.
+fn find(config: &SqliteConfig, fresh: StoreId) -> Result<PathBuf> {
     let shown = config.path.display();
     if config.path.as_os_str().is_empty() {
         return Err(Error::invalid("there is no path after sqlite:").engine("sqlite"));
@@ -41,13 +51,13 @@ pub(crate) fn prepare(config: &SqliteConfig, fresh: StoreId) -> Result<PathBuf> 
         .map_err(|error| Error::invalid(format!("the path {shown} cannot be used")).engine("sqlite").caused_by(error))?;
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => {
-            Err(Error::invalid(format!("{shown} is a directory; name a file in it")).engine("sqlite"))
+            return Err(Error::invalid(format!("{shown} is a directory; name a file in it")).engine("sqlite"));
         }
         Ok(metadata) if metadata.permissions().readonly() => {
-            Err(Error::new(ErrorKind::Denied, format!("{shown} is read-only; a store is always open for writing"))
-                .engine("sqlite"))
+            let message = format!("{shown} is read-only; a store is always open for writing");
+            return Err(Error::new(ErrorKind::Denied, message).engine("sqlite"));
         }
-        Ok(_) => recognise(&path).map(|()| path),
+        Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if !path.parent().is_some_and(Path::is_dir) {
                 let message = format!("the directory of {shown} does not exist; create it first");
@@ -56,10 +66,12 @@ pub(crate) fn prepare(config: &SqliteConfig, fresh: StoreId) -> Result<PathBuf> 
             if !config.create {
                 return Err(Error::new(ErrorKind::NotFound, format!("there is no store at {shown}")).engine("sqlite"));
             }
-            create(&path, fresh).map(|()| path)
+            create(&path, fresh)?;
         }
-        Err(error) => Err(unreadable(&config.path, error)),
+        Err(error) => return Err(unreadable(&config.path, error)),
     }
+    // A link leads to the file, and the logs lie beside the file.
+    fs::canonicalize(&path).map_err(|error| unreadable(&config.path, error))
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Error {
@@ -73,7 +85,16 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
 
 /// Whether the file is a store of a version we know, judged by its header alone.
 fn recognise(path: &Path) -> Result<()> {
+    // Another process may be moving its log into the file right now: what looks cut off is looked at again.
+    (1..LOOKS).find_map(|_| judge(path).ok()).map_or_else(|| judge(path), Ok)
+}
+
+/// How often a file is looked at before it is refused.
+const LOOKS: u32 = 3;
+
+fn judge(path: &Path) -> Result<()> {
     let shown = path.display();
+    let log_is_empty = fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0);
     let mut header = Vec::with_capacity(HEADER_BYTES);
     let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
     file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(|error| unreadable(path, error))?;
@@ -102,7 +123,6 @@ fn recognise(path: &Path) -> Result<()> {
         return Err(Error::new(ErrorKind::Unsupported, message).engine("sqlite"));
     }
     // Pages that are still in the write-ahead log need not be in the file yet.
-    let log_is_empty = fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0);
     let page_bytes = u64::from(u16::from_be_bytes([header[16], header[17]]));
     let page_bytes = if page_bytes == 1 { 65536 } else { page_bytes };
     let length = file.metadata().map_err(|error| unreadable(path, error))?.len();
@@ -111,13 +131,6 @@ fn recognise(path: &Path) -> Result<()> {
         return Err(corrupt(&format!("it holds {length} of {expected} bytes")));
     }
     Ok(())
-}
-
-/// The file that SQLite keeps beside `path` under this ending.
-pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 /// Builds an empty store and moves it to `path`, unless somebody else was faster.
@@ -132,56 +145,10 @@ fn create(path: &Path, fresh: StoreId) -> Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
     connection.close().map_err(|(_, error)| explain(error))?;
     match place.move_to(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => recognise(path),
+        // Somebody else was faster, and their store is as good as ours.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         other => other,
     }
-}
-
-/// A file that is not yet where it belongs, and vanishes unless it is moved there.
-pub(crate) struct NewFile(tempfile::NamedTempFile);
-
-impl NewFile {
-    /// In the directory of `path`, readable as the user's other files are.
-    pub(crate) fn beside(path: &Path) -> Result<Self> {
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".larder-new-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(directory).map(Self).map_err(|error| unwritable(directory, error))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Moves the file to `path`, durably, if nothing is there.
-    pub(crate) fn move_to(self, path: &Path) -> Result<()> {
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        self.0.as_file().sync_all().map_err(|error| unwritable(path, error))?;
-        match self.0.persist_noclobber(path) {
-            Ok(_) => File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .map_err(|error| unwritable(directory, error)),
-            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
-                let message = format!("there is something at {} already; it was left as it is", path.display());
-                Err(Error::new(ErrorKind::AlreadyExists, message).engine("sqlite"))
-            }
-            Err(error) => Err(unwritable(path, error.error)),
-        }
-    }
-}
-
-fn unwritable(path: &Path, error: std::io::Error) -> Error {
-    let (kind, what) = match error.kind() {
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            (ErrorKind::Denied, "cannot be written to")
-        }
-        std::io::ErrorKind::StorageFull => (ErrorKind::Unavailable, "cannot be written to: the disk is full"),
-        std::io::ErrorKind::NotFound => (ErrorKind::NotFound, "does not exist"),
-        _ => (ErrorKind::Unavailable, "cannot be written to"),
-    };
-    Error::new(kind, format!("{} {what}", path.display())).engine("sqlite").caused_by(error)
 }
 
 fn flags() -> OpenFlags {
@@ -208,10 +175,13 @@ fn migrate(connection: &mut Connection) -> Result<()> {
 /// A connection to the store in `path`.
 pub(crate) fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> {
     let mut connection = Connection::open_with_flags(path, flags()).map_err(explain)?;
-    connection.busy_timeout(config.busy_timeout).map_err(explain)?;
+    connection.busy_timeout(config.busy_timeout.min(BUSY_TIMEOUT_MAX)).map_err(explain)?;
     connection.set_prepared_statement_cache_capacity(64);
     let synchronous = if config.durability == Durability::Full { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", synchronous).map_err(explain)?;
+    // Where a plain sync does not reach the medium, as on macOS, SQLite asks for more; elsewhere this changes nothing.
+    connection.pragma_update(None, "fullfsync", config.durability == Durability::Full).map_err(explain)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", config.durability == Durability::Full).map_err(explain)?;
     connection.pragma_update(None, "trusted_schema", false).map_err(explain)?;
     // Without the query planner stability guarantee SQLite plans a statement anew whenever a bound value changes.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(explain)?;
@@ -229,6 +199,9 @@ pub(crate) fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> 
     migrate(&mut connection)?;
     Ok(connection)
 }
+
+/// SQLite counts milliseconds in an i32.
+const BUSY_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// What each connection keeps of the file in memory.
 const CACHE_KIB: i64 = 16 * 1024;

@@ -25,6 +25,8 @@ mod error;
 mod file;
 mod lineage;
 mod log;
+mod new_file;
+mod presence;
 mod read;
 mod readers;
 mod row;

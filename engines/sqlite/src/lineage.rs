@@ -4,6 +4,8 @@
 //! first such commit names the boot of the system in the file, a clean end takes the name away, and who opens the file
 //! in another boot draws a new lineage.
 
+use std::sync::LazyLock;
+
 use larder_core::Result;
 use rusqlite::Connection;
 
@@ -12,9 +14,13 @@ use crate::error::explain;
 /// Where the system does not tell its boots apart, every reopen without a clean end counts as a power cut.
 const UNKNOWN: &str = "unknown";
 
-/// Which boot of the system this is.
-pub(crate) fn boot() -> String {
+static BOOT: LazyLock<String> = LazyLock::new(|| {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| UNKNOWN.to_owned(), |id| id.trim().to_owned())
+});
+
+/// Which boot of the system this is.
+pub(crate) fn boot() -> &'static str {
+    &BOOT
 }
 
 /// Draws a new lineage when commits were made in another boot that a power cut may have taken.

@@ -1,9 +1,9 @@
 //! The log: read with both sides of every change, and trimmed.
 
 use larder_core::{
-    Address, Change, ChangeKind, Changes, ChangesQuery, Entry, Error, Result, Revision, Timestamp, Trim, Trimmed,
+    Address, Change, ChangeKind, Changes, ChangesQuery, CommitId, Entry, Error, Result, Revision, Timestamp, Trim, Trimmed,
 };
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use crate::{
     apply::PLACES,
@@ -23,6 +23,7 @@ const VACUUM_PAGES: u32 = 1000;
 const FREE_PAGES_FEW: u32 = 64;
 
 pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<Changes> {
+    query.verify().map_err(|error| error.engine("sqlite"))?;
     one_moment(connection, |connection| {
         let (lineage, head, oldest): (i64, i64, i64) = connection
             .prepare_cached("SELECT lineage, revision, oldest FROM store")
@@ -96,14 +97,19 @@ pub(crate) struct Step {
 /// Deletes some of what `trim` says, in a transaction of its own, or gives some free pages back to the file system.
 pub(crate) fn trim_step(connection: &mut Connection, trim: Trim) -> Result<Step> {
     let through = i64::try_from(trim.through.get()).unwrap_or(i64::MAX);
-    let ids_before = trim.ids_before.as_millis();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(explain)?;
     let run =
         |sql: &str, parameters: &[&dyn ToSql]| transaction.execute(sql, parameters).map(|rows| rows as u64).map_err(explain);
+    // Ids made later than any that is known here are never forgotten, or a clock that ran ahead could lock everyone out.
+    let newest: Option<[u8; 16]> = transaction
+        .query_row("SELECT id FROM commits ORDER BY id DESC LIMIT 1", [], |row| row.get(0))
+        .optional()
+        .map_err(explain)?;
+    let ids_before = newest.map_or(Timestamp::EPOCH, |id| trim.ids_before.min(CommitId::from_bytes(id).made_at()));
     // First of all nobody may rely any more on what is about to go.
     run(
         "UPDATE store SET oldest = max(oldest, min(?1, revision)), ids_since = max(ids_since, ?2)",
-        &[&through, &ids_before],
+        &[&through, &ids_before.as_millis()],
     )?;
     let changes = run(
         "DELETE FROM log WHERE place IN (SELECT place FROM log WHERE place < ?1 ORDER BY place LIMIT ?2)",
@@ -111,7 +117,7 @@ pub(crate) fn trim_step(connection: &mut Connection, trim: Trim) -> Result<Step>
     )?;
     run("UPDATE store SET changes = changes - ?1", &[&changes.cast_signed()])?;
     // An id begins with its time, so ids made before a moment are smaller than the first one made at it.
-    let first_kept = larder_core::CommitId::new(trim.ids_before, 0);
+    let first_kept = CommitId::new(ids_before, 0);
     let ids = run(
         "DELETE FROM commits WHERE id IN (SELECT id FROM commits WHERE id < ?1 ORDER BY id LIMIT ?2)",
         &[&first_kept.as_bytes(), &TRIM_ROWS.cast_signed()],
@@ -121,19 +127,26 @@ pub(crate) fn trim_step(connection: &mut Connection, trim: Trim) -> Result<Step>
 
     let done = changes == 0 && ids == 0 && give_back(connection)?;
     if done {
-        // The file itself becomes shorter only when the write-ahead log has gone into it. Readers may prevent that for
-        // now, and then the next checkpoint does it.
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(explain)?;
+        // The file itself becomes shorter only when the write-ahead log has gone into it. A reader may prevent that for
+        // now; nobody waits for it, and the next checkpoint does it.
+        let timeout: i64 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0)).map_err(explain)?;
+        connection.pragma_update(None, "busy_timeout", 0).map_err(explain)?;
+        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        connection.pragma_update(None, "busy_timeout", timeout).map_err(explain)?;
+        checkpoint.map_err(explain)?;
     }
     Ok(Step { trimmed: Trimmed { oldest: Revision::new(oldest.cast_unsigned()), changes, ids }, done })
 }
 
-/// Gives some free pages back to the file system; `true` when hardly any are left.
+/// Gives some free pages back to the file system; `true` when hardly any are left, or none can be given back.
 fn give_back(connection: &Connection) -> Result<bool> {
+    let free = || connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0)).map_err(explain);
+    let before = free()?;
     let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})")).map_err(explain)?;
     let mut rows = vacuum.query([]).map_err(explain)?;
     // Every page is a step of its own, although none of them answers anything.
     while rows.next().map_err(explain)?.is_some() {}
-    let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0)).map_err(explain)?;
-    Ok(free < FREE_PAGES_FEW)
+    let after = free()?;
+    // In a file that somebody has set to another `auto_vacuum` nothing happens.
+    Ok(after < FREE_PAGES_FEW || after >= before)
 }

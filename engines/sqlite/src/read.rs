@@ -20,9 +20,12 @@ const PAGE_BYTES_MAX: u64 = 8 << 20;
 pub(crate) fn one_moment<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(explain)?;
     let answer = read(connection);
-    // Nothing was written, so there is nothing that ending could lose.
-    let ended = connection.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).map_err(explain);
-    ended.and(answer)
+    if !connection.is_autocommit() {
+        // Nothing was written, so there is nothing that ending could lose. After some errors SQLite has ended it itself.
+        let ended = connection.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).map_err(explain);
+        return answer.and_then(|answer| ended.map(|_| answer));
+    }
+    answer
 }
 
 pub(crate) fn head(connection: &Connection) -> Result<Revision> {

@@ -16,7 +16,7 @@ use std::{
 use larder_core::{BoxFuture, Result};
 use rusqlite::Connection;
 
-use crate::{config::SqliteConfig, error::closed, file::connect};
+use crate::{config::SqliteConfig, error::closed, file::connect, presence::Presence};
 
 /// How many connections read at the same time.
 const CONNECTIONS_MAX: usize = 8;
@@ -35,6 +35,8 @@ pub(crate) struct Readers {
     config: SqliteConfig,
     pool: Mutex<Pool>,
     returned: Condvar,
+    /// Held until the last connection is gone.
+    _presence: Arc<Presence>,
     began: Instant,
     /// Until when reads stay off the callers' threads, in nanoseconds since `began`.
     elsewhere_until: AtomicU64,
@@ -50,16 +52,16 @@ struct Pool {
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf, config: SqliteConfig) -> Arc<Self> {
+    pub(crate) fn new(path: PathBuf, config: SqliteConfig, presence: Arc<Presence>) -> Arc<Self> {
         let pool = Mutex::new(Pool::default());
         let elsewhere_until = AtomicU64::new(0);
         let (returned, began, score) = (Condvar::new(), Instant::now(), AtomicI32::new(0));
-        Arc::new(Self { path, config, pool, returned, began, elsewhere_until, score })
+        Arc::new(Self { path, config, pool, returned, _presence: presence, began, elsewhere_until, score })
     }
 
     /// Opens the first connection, so that the first read is as quick as the next.
     pub(crate) fn warm(&self) -> Result<()> {
-        self.wait().map(|connection| self.put_back(connection))
+        self.wait().map(drop)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -74,10 +76,10 @@ impl Readers {
     ) -> BoxFuture<'static, Result<T>> {
         if small && self.is_quick() {
             match self.idle() {
-                Ok(Some(connection)) => {
+                Ok(Some(borrowed)) => {
                     let start = Instant::now();
-                    let answer = read(&connection);
-                    self.put_back(connection);
+                    let answer = read(borrowed.connection());
+                    drop(borrowed);
                     self.judge(start.elapsed());
                     return Box::pin(std::future::ready(answer));
                 }
@@ -86,12 +88,7 @@ impl Readers {
             }
         }
         let readers = self.clone();
-        Box::pin(blocking::unblock(move || {
-            let connection = readers.wait()?;
-            let answer = read(&connection);
-            readers.put_back(connection);
-            answer
-        }))
+        Box::pin(blocking::unblock(move || read(readers.wait()?.connection())))
     }
 
     /// Takes note of how long a read on a caller's thread took.
@@ -111,54 +108,90 @@ impl Readers {
         until == 0 || self.began.elapsed().as_nanos() > u128::from(until)
     }
 
-    fn idle(&self) -> Result<Option<Connection>> {
+    fn idle(&self) -> Result<Option<Borrowed<'_>>> {
         let mut pool = self.pool();
-        if pool.closed { Err(closed()) } else { Ok(pool.idle.pop()) }
+        if pool.closed {
+            return Err(closed());
+        }
+        Ok(pool.idle.pop().map(|connection| Borrowed { readers: self, connection: Some(connection) }))
     }
 
     /// A connection that nobody uses: an idle one, a new one, or the next that comes back.
-    fn wait(&self) -> Result<Connection> {
+    fn wait(&self) -> Result<Borrowed<'_>> {
         let mut pool = self.pool();
         loop {
             if pool.closed {
                 return Err(closed());
             }
             if let Some(connection) = pool.idle.pop() {
-                return Ok(connection);
+                return Ok(Borrowed { readers: self, connection: Some(connection) });
             }
             if pool.open < CONNECTIONS_MAX {
                 pool.open += 1;
                 drop(pool);
-                return connect(&self.path, &self.config).inspect_err(|_| {
-                    self.pool().open -= 1;
-                    self.returned.notify_one();
-                });
+                // Counted from here on: if connecting fails, dropping this counts it off again.
+                let mut borrowed = Borrowed { readers: self, connection: None };
+                borrowed.connection = Some(connect(&self.path, &self.config)?);
+                return Ok(borrowed);
             }
             pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn put_back(&self, connection: Connection) {
-        let mut pool = self.pool();
-        if pool.closed {
-            return;
-        }
-        pool.idle.push(connection);
-        drop(pool);
-        self.returned.notify_one();
-    }
-
-    pub(crate) fn close(&self) {
-        let mut pool = self.pool();
-        pool.closed = true;
-        let idle = std::mem::take(&mut pool.idle);
-        drop(pool);
+    /// Lets no new read begin, and waits until those under way have ended and their connections are closed.
+    pub(crate) async fn close(self: &Arc<Self>) {
+        let (idle, done) = {
+            let mut pool = self.pool();
+            pool.closed = true;
+            let idle = std::mem::take(&mut pool.idle);
+            pool.open -= idle.len();
+            (idle, pool.open == 0)
+        };
         drop(idle);
         self.returned.notify_all();
+        if !done {
+            let readers = self.clone();
+            blocking::unblock(move || {
+                let pool = readers.pool();
+                drop(readers.returned.wait_while(pool, |pool| pool.open > 0));
+            })
+            .await;
+        }
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
         // Whole between any two statements, so a panic elsewhere has not broken it.
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use; it goes back when this is dropped, unless the store was closed or the read panicked.
+struct Borrowed<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+}
+
+impl Borrowed<'_> {
+    fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("a connection is there from the moment somebody may use it")
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        let connection = self.connection.take().filter(|_| !std::thread::panicking());
+        let mut pool = self.readers.pool();
+        match connection {
+            Some(connection) if !pool.closed => pool.idle.push(connection),
+            // Closed before it is counted off, so that a count of zero means that all are closed.
+            connection => {
+                drop(pool);
+                drop(connection);
+                pool = self.readers.pool();
+                pool.open -= 1;
+            }
+        }
+        drop(pool);
+        self.readers.returned.notify_all();
     }
 }

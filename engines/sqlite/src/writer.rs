@@ -4,19 +4,28 @@
 //! it or not.
 
 use std::{
-    sync::mpsc::{Receiver, Sender, channel},
+    panic::{self, AssertUnwindSafe},
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
 };
 
 use futures_channel::oneshot;
-use larder_core::{Commit, CommitId, Durability, Error, ErrorKind, Limits, Outcome, Result, Trim, engine::Resolution};
+use larder_core::{Commit, CommitId, Durability, Error, ErrorKind, Outcome, Result, Trim, engine::Resolution};
 use rusqlite::Connection;
 
 use crate::{
     apply::{self, Head},
-    error::{self, explain},
+    config::SqliteConfig,
+    engine::LIMITS,
+    error::{self, again, explain},
+    file::connect,
     lineage,
     log::{self, Step},
+    presence::Presence,
 };
 
 /// What the writer is asked to do, and where to answer.
@@ -32,67 +41,86 @@ pub(crate) enum Job {
 #[derive(Clone, Debug)]
 pub(crate) struct Writer(Sender<Job>);
 
+/// Why there is no answer.
+pub(crate) enum Gone {
+    /// The writer had ended before it was asked: nothing was done.
+    Before,
+    /// The writer ended or failed at work: nobody knows.
+    Meanwhile,
+}
+
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(connection: Connection, limits: Limits, durability: Durability) -> Result<Self> {
+    pub(crate) fn start(desk: Desk) -> Result<Self> {
         let (sender, jobs) = channel();
-        let relaxed_boot = (durability == Durability::Relaxed).then(lineage::boot);
-        let desk = Desk { connection, limits, relaxed_boot };
         thread::Builder::new().name("larder-sqlite".to_owned()).spawn(move || desk.work(&jobs)).map_err(|error| {
             Error::new(ErrorKind::Unavailable, "the system cannot start one more thread").engine("sqlite").caused_by(error)
         })?;
         Ok(Self(sender))
     }
 
-    /// Hands over a job and waits for its answer; `None` when the writer is gone.
-    pub(crate) async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Option<T> {
+    /// Hands over a job and waits for its answer.
+    pub(crate) async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Gone> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(job(answer)).ok()?;
-        answered.await.ok()
+        self.0.send(job(answer)).map_err(|_| Gone::Before)?;
+        answered.await.map_err(|_| Gone::Meanwhile)
     }
 }
 
-struct Desk {
-    connection: Connection,
-    limits: Limits,
-    /// The boot of the system, when what is acknowledged may still be lost to a power cut.
-    relaxed_boot: Option<String>,
+/// What the thread works with.
+pub(crate) struct Desk {
+    pub(crate) connection: Connection,
+    pub(crate) path: PathBuf,
+    pub(crate) config: SqliteConfig,
+    /// After the connection, so that it is dropped after it.
+    pub(crate) presence: Arc<Presence>,
 }
 
 impl Desk {
     fn work(mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
-            // Whoever asked may have gone; the work is done all the same.
-            match job {
-                Job::Commit(group, answer) => drop(answer.send(self.group(&group))),
-                Job::Resolve(id, answer) => drop(answer.send(self.resolve(id))),
-                Job::Trim(trim, answer) => drop(answer.send(log::trim_step(&mut self.connection, trim))),
-                Job::Close(answer) => {
-                    let _ = answer.send(self.close());
-                    return;
-                }
+            if let Job::Close(answer) = job {
+                let _ = answer.send(self.close());
+                return;
+            }
+            // A job that panics takes its answer with it, and nothing else.
+            if panic::catch_unwind(AssertUnwindSafe(|| self.one(job))).is_err() {
+                self.recover();
             }
         }
         // Dropped without a close: there is nobody left to tell.
         let _ = self.close();
     }
 
+    fn one(&mut self, job: Job) {
+        // Whoever asked may have gone; the work is done all the same.
+        match job {
+            Job::Commit(group, answer) => drop(answer.send(self.group(&group))),
+            Job::Resolve(id, answer) => drop(answer.send(self.resolve(id))),
+            Job::Trim(trim, answer) => drop(answer.send(log::trim_step(&mut self.connection, trim))),
+            Job::Close(_) => unreachable!("closing ends the work before it gets here"),
+        }
+    }
+
     /// Decides and applies each commit; together with the others if that goes well, else each on its own, so that what
     /// is too much for the disk does not take its neighbours with it.
-    fn group(&self, group: &[Commit]) -> Vec<Result<Outcome>> {
+    fn group(&mut self, group: &[Commit]) -> Vec<Result<Outcome>> {
         match self.together(group) {
             Ok(answers) => answers,
-            Err(_) if group.len() > 1 => group.iter().flat_map(|commit| self.group(std::slice::from_ref(commit))).collect(),
-            Err(Failure::Refused(error)) => vec![Err(error)],
+            Err(Failure::Refused(_)) if group.len() > 1 => {
+                group.iter().flat_map(|commit| self.group(std::slice::from_ref(commit))).collect()
+            }
+            // Nobody who waited for the same lock in vain should wait for it once more.
+            Err(Failure::NotBegun(error) | Failure::Refused(error)) => group.iter().map(|_| Err(again(&error))).collect(),
             Err(Failure::Unknown(error)) => {
                 group.iter().map(|commit| Err(Error::outcome_unknown(commit.id, &error))).collect()
             }
         }
     }
 
-    fn together(&self, group: &[Commit]) -> Result<Vec<Result<Outcome>>, Failure> {
+    fn together(&mut self, group: &[Commit]) -> Result<Vec<Result<Outcome>>, Failure> {
         self.transaction(|connection, head| {
-            let decide = |commit| match self.limits.verify(commit) {
+            let decide = |commit| match LIMITS.verify(commit) {
                 Ok(()) => apply::commit(connection, head, commit),
                 Err(refusal) => Ok(Err(refusal)),
             };
@@ -100,13 +128,13 @@ impl Desk {
         })
     }
 
-    fn resolve(&self, id: CommitId) -> Result<Resolution> {
+    fn resolve(&mut self, id: CommitId) -> Result<Resolution> {
         let resolved = self.transaction(|connection, head| match apply::remembered(connection, id)? {
             Some(resolution) => Ok(resolution),
             None => apply::fence(connection, head, id),
         });
         resolved.map_err(|failure| match failure {
-            Failure::Refused(error) | Failure::Unknown(error) => error,
+            Failure::NotBegun(error) | Failure::Refused(error) | Failure::Unknown(error) => error,
         })
     }
 
@@ -114,43 +142,59 @@ impl Desk {
     ///
     /// The lock is taken at the beginning: a transaction that reads first and locks later can find that the world has
     /// moved in between.
-    fn transaction<T>(&self, work: impl FnOnce(&Connection, &mut Head) -> Result<T>) -> Result<T, Failure> {
-        let run = |sql: &str| self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-        run("BEGIN IMMEDIATE").map_err(|error| Failure::Refused(explain(error)))?;
-        let worked = Head::read(&self.connection).and_then(|before| {
+    fn transaction<T>(&mut self, work: impl FnOnce(&Connection, &mut Head) -> Result<T>) -> Result<T, Failure> {
+        let connection = &self.connection;
+        run(connection, "BEGIN IMMEDIATE").map_err(|error| Failure::NotBegun(explain(error)))?;
+        let relaxed_boot = (self.config.durability == Durability::Relaxed).then(lineage::boot);
+        let worked = Head::read(connection).and_then(|before| {
             let mut head = before.clone();
-            let answer = work(&self.connection, &mut head)?;
+            let answer = work(connection, &mut head)?;
             if head != before {
-                head.write(&self.connection, self.relaxed_boot.as_deref())?;
+                head.write(connection, relaxed_boot)?;
             }
             Ok(answer)
         });
         let failure = match worked {
             Err(error) => Failure::Refused(error),
-            Ok(answer) => match run("COMMIT") {
-                Ok(_) => return Ok(answer),
+            Ok(answer) => match run(connection, "COMMIT") {
+                Ok(()) => return Ok(answer),
                 Err(error) if error::wrote_nothing(&error) => Failure::Refused(explain(error)),
                 Err(error) => Failure::Unknown(explain(error)),
             },
         };
-        if !self.connection.is_autocommit() {
-            run("ROLLBACK").map_err(|error| Failure::Unknown(explain(error)))?;
-        }
+        self.recover();
         Err(failure)
+    }
+
+    /// Ends a transaction that went wrong. Where even that fails, a new connection knows of no transaction.
+    fn recover(&mut self) {
+        let clean = self.connection.is_autocommit() || run(&self.connection, "ROLLBACK").is_ok();
+        if !clean && let Ok(connection) = connect(&self.path, &self.config) {
+            self.connection = connection;
+        }
     }
 
     /// Lets go of the file. What a power cut could have taken is made safe first.
     fn close(self) -> Result<()> {
-        if self.relaxed_boot.is_some() {
-            self.connection.pragma_update(None, "synchronous", "FULL").map_err(explain)?;
-            self.connection.execute("UPDATE store SET relaxed_boot = NULL", []).map_err(explain)?;
+        let Self { connection, presence, config, .. } = self;
+        if config.durability == Durability::Relaxed {
+            connection.pragma_update(None, "synchronous", "FULL").map_err(explain)?;
+            connection.execute("UPDATE store SET relaxed_boot = NULL", []).map_err(explain)?;
         }
-        self.connection.close().map_err(|(_, error)| explain(error))
+        let closed = connection.close().map_err(|(_, error)| explain(error));
+        drop(presence);
+        closed
     }
+}
+
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
 /// Why a transaction did not end well.
 enum Failure {
+    /// The lock could not be had: nothing of it was even looked at.
+    NotBegun(Error),
     /// Nothing of it was written.
     Refused(Error),
     /// It may have been written.

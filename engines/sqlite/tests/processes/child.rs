@@ -86,6 +86,7 @@ pub(crate) fn run(role: &str) {
         "pairs" => pairs(&store, &name, commits),
         "sets" => sets(&store, commits),
         "racer" => racer(&store, &name),
+        "crowd" => crowd(&store, commits),
         other => panic!("there is no role {other}"),
     }
     block_on(store.close()).expect("the store closes");
@@ -142,4 +143,21 @@ fn racer(store: &Store, name: &str) {
             }
         }
     }
+}
+
+/// Many threads set keys of their own at the same time, so that commits travel in groups.
+fn crowd(store: &Store, commits: u32) {
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                for n in 0..commits {
+                    let key = format!("{thread}/{n}");
+                    match block_on(store.set(&key, "x").into_future()) {
+                        Ok(stamp) => say(&format!("ack {key} {}", stamp.revision)),
+                        Err(error) => say(&format!("err {key} {}", error.kind().code())),
+                    }
+                }
+            });
+        }
+    });
 }

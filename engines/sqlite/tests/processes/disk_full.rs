@@ -1,6 +1,8 @@
-//! A full disk: the system refuses to write, at every place in turn.
+//! A full or failing disk: the system refuses to write or to sync, at every place in turn.
 
 use std::{collections::BTreeMap, path::Path};
+
+use futures_lite::future::block_on;
 
 use crate::{
     child::{Spec, open},
@@ -53,4 +55,35 @@ pub(crate) fn a_disk_with_space_again_goes_on() {
     assert!(lines[failed + 1..].iter().any(|line| line.starts_with("ack ")), "{lines:?}");
     let (last, revision) = acknowledged(&lines);
     verify(&path, &BTreeMap::from([("w", last)]), revision);
+}
+
+/// A sync fails, and right after it there is no space: nobody knows what the disk has kept of the group, so every caller
+/// in it is told that, and none that nothing was written.
+///
+/// An engine that tries the group's commits again one by one reports the second failure, which is about something else.
+pub(crate) fn a_failed_sync_is_unknown_to_the_whole_group() {
+    let mut unknown = 0;
+    for sync in 3..11 {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("sync.db");
+        drop(open(&path).expect("the store opens"));
+        let sync = format!("--inject=fsync,fdatasync:error=EIO:when={sync}+");
+        let runner = ["strace", "--follow-forks", "--quiet=all", "--trace=fsync,fdatasync", &sync, "-o", "/dev/null"];
+        let child = Spec { role: "crowd", store: &path, name: "", commits: 6 }.start(&runner);
+        let output = child.wait_with_output().expect("the child ends");
+
+        let store = open(&path).expect("the store opens");
+        for line in String::from_utf8(output.stdout).expect("text").lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let there = words[1] != "0" && block_on(store.exists(words[1])).expect("reads");
+            match words[..] {
+                ["ack", key, _] => assert!(there, "{key} was acknowledged"),
+                ["err", _, "outcome_unknown"] => unknown += 1,
+                ["err", key, kind] => assert!(!there, "{key} was refused as {kind}, and is there"),
+                _ => assert!(line.starts_with("err 0 "), "{line}"),
+            }
+        }
+        block_on(store.close()).expect("the store closes");
+    }
+    assert!(unknown > 8, "{unknown} outcomes were unknown");
 }

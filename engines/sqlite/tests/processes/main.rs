@@ -20,6 +20,7 @@ const CASES: &[(&str, fn())] = &[
     ("a_sync_precedes_every_acknowledgement", power_cut::a_sync_precedes_every_acknowledgement),
     ("lost_unsynced_writes_lose_nothing_acknowledged", power_cut::lost_unsynced_writes_lose_nothing_acknowledged),
     ("a_full_disk_loses_nothing_acknowledged", disk_full::a_full_disk_loses_nothing_acknowledged),
+    ("a_failed_sync_is_unknown_to_the_whole_group", disk_full::a_failed_sync_is_unknown_to_the_whole_group),
     ("a_disk_with_space_again_goes_on", disk_full::a_disk_with_space_again_goes_on),
 ];
 
