@@ -189,7 +189,8 @@ fn changed(
         return Ok(Some(Found::Changed(Revision::new(revision.cast_unsigned()))));
     }
     let sql = format!("SELECT 1 FROM entries WHERE expires_at > ?1 AND expires_at <= ?2 AND {condition} LIMIT 1");
-    Ok(first(&sql, read_at.as_millis(), now.as_millis())?.map(|_| Found::Expired))
+    let (earlier, later) = (now.min(read_at), now.max(read_at));
+    Ok(first(&sql, earlier.as_millis(), later.as_millis())?.map(|_| Found::Expired))
 }
 
 /// Appends a change to the log, with the entry stored under the id `before` as it is at this moment.

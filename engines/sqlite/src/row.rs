@@ -30,7 +30,9 @@ pub(crate) fn entry(row: &Row<'_>, first: usize, address: impl FnOnce() -> Resul
     };
     let metadata = match cell(row, first + 7)? {
         ValueRef::Null => Metadata::default(),
-        other => Metadata::from_stored(Bytes::copy_from_slice(text(other)?.as_bytes())),
+        ValueRef::Text(text) => Metadata::from_stored(Bytes::copy_from_slice(text))
+            .map_err(|error| corrupt("an entry has metadata that cannot be read").caused_by(error))?,
+        _ => return Err(corrupt("an entry has metadata that is no text")),
     };
     let bytes = match cell(row, first + 8)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Bytes::copy_from_slice(bytes),
