@@ -2,6 +2,7 @@
 
 use std::{future::Future, path::Path};
 
+use futures_lite::future::block_on;
 use larder::{Select, Store};
 use tokio::runtime::Runtime;
 
@@ -23,25 +24,6 @@ fn key(n: u32) -> String {
 
 fn store(runtime: &Runtime, path: &Path) -> larder::Result<Store> {
     runtime.block_on(larder::open(&format!("sqlite:{}", path.display())))
-}
-
-/// Waits without a runtime of its own, as a blocking caller does.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Thread(std::thread::Thread);
-    impl std::task::Wake for Thread {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::sync::Arc::new(Thread(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(output) => return output,
-            std::task::Poll::Pending => std::thread::park(),
-        }
-    }
 }
 
 /// Runs `tasks` tasks at once and waits for all.

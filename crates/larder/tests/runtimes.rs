@@ -1,28 +1,8 @@
 //! A store outlives the runtime in which it was opened, and works without one.
 
-use std::future::Future;
-
+use futures_lite::future::block_on;
 use larder::Store;
 use tokio::runtime::{Builder, Runtime};
-
-/// Polls on this thread alone, as an executor that is not tokio does.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Thread(std::thread::Thread);
-    impl std::task::Wake for Thread {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::sync::Arc::new(Thread(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(output) => return output,
-            std::task::Poll::Pending => std::thread::park(),
-        }
-    }
-}
 
 fn one_thread() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime")
