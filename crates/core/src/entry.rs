@@ -112,8 +112,8 @@ mod tests {
     use super::*;
     use crate::{key::Key, namespace::Namespace};
 
-    fn json(value: Value, line: bool) -> String {
-        let entry = Entry {
+    fn entry(value: Value) -> Entry {
+        Entry {
             address: Address::new(Namespace::default(), Key::new("k\"").expect("valid")),
             value,
             version: Version::new(1),
@@ -122,10 +122,21 @@ mod tests {
             updated_at: Timestamp::EPOCH,
             expires_at: None,
             metadata: Metadata::default(),
-        };
-        let text = entry.json(line);
+        }
+    }
+
+    fn json(value: Value, line: bool) -> String {
+        let text = entry(value).json(line);
         crate::json::check(text.as_bytes()).expect("an entry is written as JSON");
         text.split_once("\"metadata\":{},").map(|(_, tail)| tail.to_owned()).expect("the value comes last")
+    }
+
+    #[test]
+    fn a_line_is_one_line_whatever_the_metadata() {
+        let metadata = Metadata::parse(b"{\"a\": {\n \"b\": [1,\r\n2] }}").expect("valid");
+        let entry = Entry { metadata, ..entry(Value::integer(1)) };
+        assert!(entry.to_json_line().contains(r#""metadata":{"a":{"b":[1,2]}},"#));
+        assert!(!entry.to_json_line().contains(['\n', '\r']));
     }
 
     #[test]

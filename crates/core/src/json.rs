@@ -30,6 +30,20 @@ pub fn check(text: &[u8]) -> Result<()> {
 #[derive(Clone, Copy)]
 struct Level {
     depth: usize,
+/// Appends `text`, which is JSON, without the white space that means nothing; numbers and texts stay as they are written.
+pub(crate) fn push_compact(to: &mut String, text: &str) {
+    let (mut quoted, mut escaped) = (false, false);
+    to.extend(text.chars().filter(|char| {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        quoted || !matches!(char, ' ' | '\t' | '\n' | '\r')
+    }));
+}
+
 }
 
 impl Level {

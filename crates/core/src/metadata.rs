@@ -1,19 +1,19 @@
 //! Metadata: a small JSON object that belongs to an entry.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashMap, fmt};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     json,
 };
 
 /// A JSON object of at most 64 KiB, kept as text, so that its numbers come back exactly as written.
 ///
-/// Fields keep the order in which they came; white space between them is not kept.
+/// Fields keep the order in which they came; white space outside of texts is not kept, so it always stands on one line.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata(Bytes);
 
@@ -42,10 +42,24 @@ impl Metadata {
         Self::parse(&text)
     }
 
-    /// Metadata as an engine stored it; only for what was checked before.
-    pub fn from_stored(text: impl Into<Bytes>) -> Self {
+    /// Metadata as an engine stored it: what [`Metadata::as_str`] gave.
+    ///
+    /// Cheap, because every read does it: only that the text looks like such an object from the outside is made sure of.
+    /// Damage further inside is met when fields are read.
+    ///
+    /// # Errors
+    /// `Corrupt` when nobody can have stored this.
+    pub fn from_stored(text: impl Into<Bytes>) -> Result<Self> {
         let text = text.into();
-        if &text[..] == b"{}" { Self::default() } else { Self(text) }
+        if text.contains(&b'\n') || text.contains(&b'\r') {
+            // Not as we write it, and whoever exports it relies on one line.
+            return Self::parse(&text).map_err(|error| damaged().caused_by(error));
+        }
+        match std::str::from_utf8(&text) {
+            Ok("{}") => Ok(Self::default()),
+            Ok(object) if object.starts_with('{') && object.ends_with('}') => Ok(Self(text)),
+            _ => Err(damaged()),
+        }
     }
 
     /// Whether the object has no fields.
@@ -69,9 +83,9 @@ impl Metadata {
     /// The field `name`, deserialised, if it is there.
     ///
     /// # Errors
-    /// `Invalid` when the field is something else than a `T`.
+    /// `Invalid` when the field is something else than a `T`, `Corrupt` when the metadata was stored damaged.
     pub fn field<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        let fields = Fields::read(self);
+        let fields = Fields::read(self)?;
         let Some((_, raw)) = fields.0.iter().find(|(field, _)| field == name) else { return Ok(None) };
         serde_json::from_str(raw.get())
             .map(Some)
@@ -81,17 +95,23 @@ impl Metadata {
     /// This object with the fields of `other` over it; what both have is replaced whole.
     ///
     /// # Errors
-    /// `Limit` when the result is too large.
+    /// `Limit` when the result is too large, `Corrupt` when one of them was stored damaged.
     pub fn merge(&self, other: &Self) -> Result<Self> {
-        let mut fields = Fields::read(self);
-        for (name, raw) in Fields::read(other).0 {
-            match fields.0.iter_mut().find(|(field, _)| *field == name) {
-                Some(field) => field.1 = raw,
+        let mut fields = Fields::read(self)?;
+        let names = fields.0.iter().enumerate().map(|(place, (name, _))| (name.clone(), place));
+        let places: HashMap<Cow<'_, str>, usize> = names.collect();
+        for (name, raw) in Fields::read(other)?.0 {
+            match places.get(&name) {
+                Some(place) => fields.0[*place].1 = raw,
                 None => fields.0.push((name, raw)),
             }
         }
         fields.write()
     }
+}
+
+fn damaged() -> Error {
+    Error::new(ErrorKind::Corrupt, "stored metadata is not a JSON object")
 }
 
 impl fmt::Debug for Metadata {
@@ -104,8 +124,8 @@ impl fmt::Debug for Metadata {
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    fn read(metadata: &'a Metadata) -> Self {
-        serde_json::from_str(metadata.as_str()).expect("metadata is checked to be an object before it is made")
+    fn read(metadata: &'a Metadata) -> Result<Self> {
+        serde_json::from_str(metadata.as_str()).map_err(|error| damaged().caused_by(error))
     }
 
     fn write(&self) -> Result<Metadata> {
@@ -119,7 +139,7 @@ impl<'a> Fields<'a> {
             }
             text.push_str(&serde_json::to_string(name).expect("a text can always be written as JSON"));
             text.push(':');
-            text.push_str(raw.get());
+            json::push_compact(&mut text, raw.get());
         }
         text.push('}');
         if text.len() > Metadata::MAX_BYTES {
@@ -167,6 +187,48 @@ mod tests {
         assert_eq!(merged.field::<f64>("b").ok(), Some(Some(1.5)));
         assert_eq!(merged.field::<f64>("z").ok(), Some(None));
         assert!(merged.field::<String>("b").is_err());
+    }
+
+    #[test]
+    fn white_space_is_not_kept_and_text_is() {
+        let spaced = "{ \"a\" : {\n \"b c\" : [ 1.0 ,\t2e+3, -0 ]\r\n}, \"t\\n\": \" \\\" { , \\\\\" , \"n\" : null }";
+        let compact = r#"{"a":{"b c":[1.0,2e+3,-0]},"t\n":" \" { , \\","n":null}"#;
+        assert_eq!(metadata(spaced).as_str(), compact);
+        assert_eq!(metadata(spaced), metadata(compact));
+        let merged = metadata(r#"{"n":0}"#).merge(&metadata(spaced)).expect("small");
+        assert!(!merged.as_str().contains(['\n', '\r', '\t']));
+    }
+
+    #[test]
+    fn what_was_stored_is_read_or_refused_and_never_panics() {
+        let stored = |text: &str| Metadata::from_stored(text.to_owned());
+        assert_eq!(stored(r#"{"a":1}"#).ok(), Some(metadata(r#"{"a":1}"#)));
+        assert_eq!(stored("{}").ok(), Some(Metadata::default()));
+        assert_eq!(stored("{\n\"a\": 1}").ok(), Some(metadata(r#"{"a":1}"#)), "it stands on one line, whoever wrote it");
+        for bad in ["", "[]", "1", "{", "}", " {}", "{\n\"a\"}"] {
+            assert_eq!(stored(bad).map_err(|error| error.kind()), Err(ErrorKind::Corrupt), "{bad:?}");
+        }
+        assert!(Metadata::from_stored(&b"{\"\xff\":1}"[..]).is_err());
+
+        // The outside is looked at on every read, the inside only when it is asked for.
+        let damaged = stored("{\"a\":}").expect("looks like an object");
+        assert_eq!(damaged.as_str(), "{\"a\":}");
+        let good = metadata(r#"{"a":1}"#);
+        for merged in [damaged.merge(&good), good.merge(&damaged)] {
+            assert_eq!(merged.map_err(|error| error.kind()), Err(ErrorKind::Corrupt));
+        }
+        assert_eq!(damaged.field::<u8>("a").map_err(|error| error.kind()), Err(ErrorKind::Corrupt));
+    }
+
+    #[test]
+    fn many_fields_merge_like_few() {
+        let object = |names: std::ops::Range<u32>, value: u32| {
+            let fields: Vec<String> = names.map(|name| format!("\"{name}\":{value}")).collect();
+            metadata(&format!("{{{}}}", fields.join(",")))
+        };
+        let merged = object(0..4_000, 1).merge(&object(2_000..6_000, 2)).expect("small");
+        let fields = |range: std::ops::Range<u32>, value| object(range, value).as_str().trim_matches(['{', '}']).to_owned();
+        assert_eq!(merged.as_str(), format!("{{{},{}}}", fields(0..2_000, 1), fields(2_000..6_000, 2)));
     }
 
     #[test]

@@ -210,7 +210,7 @@ fn cuts(mut entry: Entry) -> Option<Entry> {
 }
 
 fn reads_metadata(mut entry: Entry) -> Option<Entry> {
-    entry.metadata = Metadata::from_stored(entry.metadata.as_str().replace("1.0", "1"));
+    entry.metadata = Metadata::from_stored(entry.metadata.as_str().replace("1.0", "1")).ok()?;
     Some(entry)
 }
 
