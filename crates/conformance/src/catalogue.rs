@@ -111,6 +111,8 @@ macro_rules! __catalogue {
             g8_touching_extends_and_setting_ends_an_expiry
             /// The clock steps back, and an entry that was written over is found under what had replaced it.
             g8_the_log_knows_what_expired_as_it_was
+            /// A delete finds nothing to do, is acknowledged, and a clock that is behind still reads what was deleted.
+            g8_deleting_what_has_expired_removes_it_for_every_clock
         }
         "G9" order {
             /// A collation, UTF-16 or a locale decides the order.

@@ -85,7 +85,8 @@ pub enum Action {
         /// What becomes of the metadata.
         metadata: MetadataChange,
     },
-    /// Makes the entry absent; absent already is fine.
+    /// Makes the entry absent; absent already is fine. What has expired and is still stored is removed for every clock,
+    /// and the log says `Expired`.
     Delete,
     /// Changes metadata or expiry of an entry that must be there, and keeps its value.
     Annotate {

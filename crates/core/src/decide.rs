@@ -17,9 +17,9 @@ use crate::{
 /// What a write does to the store.
 #[derive(Clone, Debug)]
 pub struct Effect {
-    /// An expired entry stood in the way: an `Expired` change of it comes first.
+    /// What is stored has expired and goes: an `Expired` change of it comes first.
     pub expired: bool,
-    /// The change to log with the entry as it was before; `None` when nothing changes.
+    /// The change to log with the entry as it was before; `None` when nothing changes, or nothing beyond the expiry.
     pub change: Option<ChangeKind>,
     /// What to do with the stored entry.
     pub store: Store,
@@ -108,10 +108,11 @@ pub fn write(commit: &Commit, index: usize, stored: Option<&Entry>, revision: Re
         Action::Put { value, expires_at, metadata } => {
             put(entry(value.clone(), *expires_at, changed(live, metadata)?), None)
         }
+        // What has expired goes too: left there, it would be back for a clock that is behind this one.
         Action::Delete => Effect {
-            expired: false,
+            expired: stored.is_some() && live.is_none(),
             change: live.map(|_| ChangeKind::Deleted),
-            store: if live.is_some() { Store::Remove } else { Store::Keep },
+            store: if stored.is_some() { Store::Remove } else { Store::Keep },
             written: Written { version: Version::ZERO, existed: live.is_some(), number: None },
         },
         Action::Annotate { metadata, expiry } => {

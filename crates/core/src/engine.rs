@@ -7,7 +7,7 @@
 //!   [`decide::write`](crate::decide::write) for every write; only then is anything changed. A refused or conflicting
 //!   commit leaves no trace, not even its id.
 //! * A commit that changes something takes a revision greater than every one before it, and appends its changes to the
-//!   log in the order of its writes. One that changes nothing takes none.
+//!   log in the order of its writes. One that changes nothing takes none; to remove what has expired is a change.
 //! * What is acknowledged with [`Durability::Full`] survives the death of the process, and a power cut where the medium can.
 //! * Under a known id nothing happens twice: the first receipt is the answer.
 //! * The engine's own clock decides nothing: `now` comes with every call.

@@ -123,8 +123,6 @@ pub(super) fn g8_deleting_or_annotating_what_has_expired_finds_nothing(ground: &
     furnish(&seam);
     seam.world.step(seconds(10));
     let before = seam.picture();
-    let deleted = seam.draft().delete("brief").done();
-    assert_eq!((deleted.writes[0].existed, deleted.revision), (false, seam.head()), "it was gone already");
     let annotate = Action::Annotate { metadata: MetadataChange::Keep, expiry: ExpiryChange::Set(None) };
     assert_eq!(seam.draft().act("brief", annotate).refused().kind(), ErrorKind::NotFound);
     let conflict = seam.draft().check("brief", Condition::Version(Version::new(1))).put("c", "2").conflict();
@@ -132,6 +130,37 @@ pub(super) fn g8_deleting_or_annotating_what_has_expired_finds_nothing(ground: &
     let conflict = seam.draft().check("brief", Condition::Value("1".into())).put("c", "2").conflict();
     assert_eq!((conflict.expected, conflict.found), (Expected::SameValue, Found::Absent));
     assert_eq!(seam.picture(), before);
+    let deleted = seam.draft().delete("brief").done().writes[0];
+    assert_eq!((deleted.existed, deleted.version), (false, Version::ZERO), "it was gone already");
+}
+
+pub(super) fn g8_deleting_what_has_expired_removes_it_for_every_clock(ground: &Ground) {
+    let mut seam = ground.open();
+    furnish(&seam);
+    let (brief, full) = (seam.get("brief"), seam.status());
+    seam.world.step(seconds(10));
+    let receipt = seam.draft().put("c", "2").delete("brief").delete("none").done();
+    assert!(receipt.revision > full.revision, "removing what is stored is a change");
+    assert!(receipt.writes[1..].iter().all(|written| !written.existed && written.version == Version::ZERO));
+    let again = seam.draft().delete("brief").done();
+    assert_eq!((again.revision, again.writes[0].existed), (receipt.revision, false), "the second time nothing is there");
+    for _ in 0..2 {
+        // Another clock, behind this one, sees the same.
+        seam.world.step_back(seconds(10));
+        assert!(!seen(&seam), "what was deleted is there for a clock that is behind");
+        let status = seam.status();
+        let gone = brief.as_ref().map_or(0, |entry| entry.bytes());
+        assert_eq!((status.entries, status.bytes), (full.entries - 1, full.bytes - gone));
+        let log = seam.log(ChangesQuery { ranges: vec![prefix("b")], ..seam.after(full.revision) });
+        let [expired] = &log[..] else { panic!("one change tells of it, and found {log:?}") };
+        assert_eq!((expired.kind, expired.revision), (ChangeKind::Expired, receipt.revision));
+        assert_eq!((&expired.before, &expired.after), (&brief, &None), "the log knows it as it was");
+        seam.world.step(seconds(10));
+        seam = ground.reopen(seam);
+    }
+    seam.world.step_back(seconds(10));
+    let created = seam.put("brief", "2").writes[0];
+    assert_eq!((created.existed, created.version), (false, Version::new(1)), "what comes next begins anew");
 }
 
 pub(super) fn g8_touching_extends_and_setting_ends_an_expiry(ground: &Ground) {
