@@ -77,6 +77,8 @@ macro_rules! __catalogue {
             g5_nobody_can_vouch_for_a_past_that_is_not_there
             /// Expiry writes no line into the log, so a range loses an entry and counts as unchanged.
             g5_a_range_check_fails_when_an_entry_has_expired_since
+            /// The commit's clock is behind the reader's, and an entry that was not read is there again unnoticed.
+            g5_a_range_check_fails_when_an_entry_is_back_for_a_clock_behind
         }
         "G7" log {
             /// A change is missing from the log, or one of its sides is.

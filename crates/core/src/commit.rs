@@ -35,8 +35,8 @@ pub enum Check {
         /// What must hold.
         condition: Condition,
     },
-    /// Nothing in `range` has changed after revision `since`, and nothing in it that was there at `read_at` has expired
-    /// by the commit's `now`.
+    /// Nothing in `range` has changed after revision `since`, and no entry of it expires between `read_at` and the
+    /// commit's `now`, whichever of the two is earlier: what the one sees is what the other saw.
     ///
     /// When the log no longer reaches back to `since`, that is a conflict: nobody can know.
     Unchanged {
@@ -250,7 +250,8 @@ pub enum Found {
     },
     /// A change in the range, at this revision.
     Changed(Revision),
-    /// An entry of the range that expired since it was read.
+    /// An entry of the range that is there at one of two moments and expired at the other: that of reading and that of
+    /// the commit.
     Expired,
     /// A log that holds only what came after this revision.
     Trimmed(Revision),
@@ -292,7 +293,7 @@ impl fmt::Display for Found {
             Self::Absent => f.write_str("no entry"),
             Self::Entry { version, revision } => write!(f, "version {version} (revision {revision})"),
             Self::Changed(revision) => write!(f, "a change at revision {revision}"),
-            Self::Expired => f.write_str("an entry that has expired since"),
+            Self::Expired => f.write_str("an entry that expires between the reader's time and the commit's"),
             Self::Trimmed(oldest) => write!(f, "a log that reaches back to revision {oldest} only"),
             Self::Head(head) => write!(f, "a store at revision {head}"),
             Self::Number(number) => write!(f, "{number} to add to"),

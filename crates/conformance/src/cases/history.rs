@@ -283,7 +283,9 @@ impl Twins {
                 let range = self.random.pick(&[prefix("a"), prefix(""), Range::all(), Range::namespace(&namespace("x"))]);
                 let head = self.model.head();
                 let since = if self.random.once_in(2) { head } else { self.draw_revision().1 };
-                return Check::Unchanged { range, since, read_at: now.before(seconds(self.random.below(3))) };
+                let apart = seconds(self.random.below(3));
+                let read_at = if self.random.once_in(4) { now.after(apart) } else { now.before(apart) };
+                return Check::Unchanged { range, since, read_at };
             }
         };
         Check::Key { address, condition }

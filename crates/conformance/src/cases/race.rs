@@ -3,7 +3,7 @@
 //! Each race is run on threads, on two handles of one store, because engines are wrong in different places there and
 //! among futures that one thread polls together.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_lite::future::block_on;
 use larder_core::{
@@ -216,4 +216,22 @@ pub(super) fn g5_a_range_check_fails_when_an_entry_has_expired_since(ground: &Gr
     assert_eq!((conflict.expected, conflict.found), (Expected::Unchanged(since), Found::Expired));
     // Who read when it was gone already has not been deceived.
     check(seam.now()).put("out", "1").done();
+}
+
+pub(super) fn g5_a_range_check_fails_when_an_entry_is_back_for_a_clock_behind(ground: &Ground) {
+    let seam = ground.open();
+    let expires_at = seam.now().after(seconds(10));
+    seam.draft().act("r/brief", put_until("1", expires_at)).put("r/long", "1").done();
+    seam.world.set(expires_at);
+    let (page, read_at) = (seam.page(prefix("r/"), false, 10), seam.now());
+    assert_eq!(page.value.items.len(), 1, "the reader saw one entry");
+    let check = |read_at| seam.draft().unchanged(prefix("r/"), page.revision, read_at);
+    check(read_at).done();
+    seam.world.step_back(Duration::from_millis(1));
+    let conflict = check(read_at).put("out", "1").conflict();
+    assert_eq!((conflict.expected, conflict.found), (Expected::Unchanged(page.revision), Found::Expired));
+    // Nor does a clock behind matter where nothing expires in between.
+    check(seam.now()).done();
+    seam.world.step_back(seconds(5));
+    check(expires_at.before(Duration::from_millis(1))).put("out", "1").done();
 }

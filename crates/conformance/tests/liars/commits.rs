@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use larder_core::{
-    Action, Address, Check, Commit, CommitId, Condition, Conflict, Error, ErrorKind, Found, Metadata, MetadataChange,
+    Action, Address, Check, Commit, CommitId, Condition, Conflict, Error, ErrorKind, Found, Key, Metadata, MetadataChange,
     Outcome, Part, Result, Timestamp, Value, Version, decide,
 };
 
@@ -24,6 +24,8 @@ pub(super) fn all() -> Vec<Make> {
         || Arc::new(RevivesWhatHasExpired),
         || Arc::new(AnswersInAnotherOrder),
         || Arc::new(OverlooksExpiryInRanges),
+        || Arc::new(TrustsClocksToMoveOn),
+        || Arc::new(LeavesWhatHasExpired),
         || Arc::new(OverlooksRanges),
         || Arc::new(HidesWhatWasMet),
         || Arc::new(DecidesTheGroupFirst),
@@ -244,6 +246,36 @@ impl Lie for OverlooksExpiryInRanges {
         for check in &mut commit.checks {
             if let Check::Unchanged { read_at, .. } = check {
                 *read_at = commit.now;
+            }
+        }
+        honest.commit(commit)
+    }
+}
+
+/// Looks for what has expired since the reading, and not for what has not yet: clocks never step back, do they?
+#[derive(Debug)]
+struct TrustsClocksToMoveOn;
+impl Lie for TrustsClocksToMoveOn {
+    fn commit(&self, honest: &Honest, mut commit: Commit) -> Result<Outcome> {
+        for check in &mut commit.checks {
+            if let Check::Unchanged { read_at, .. } = check {
+                *read_at = commit.now.min(*read_at);
+            }
+        }
+        honest.commit(commit)
+    }
+}
+
+/// Deletes what is there and leaves what has expired to somebody else.
+#[derive(Debug)]
+struct LeavesWhatHasExpired;
+impl Lie for LeavesWhatHasExpired {
+    fn commit(&self, honest: &Honest, mut commit: Commit) -> Result<Outcome> {
+        for (index, write) in commit.writes.iter_mut().enumerate() {
+            let expired = honest.stored(&write.address).is_some_and(|entry| entry.is_expired(commit.now));
+            if matches!(write.action, Action::Delete) && expired {
+                // Deleting what was never there answers the same, and does nothing.
+                write.address.key = Key::new(format!("never there {index}")).expect("a good key");
             }
         }
         honest.commit(commit)

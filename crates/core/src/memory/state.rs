@@ -206,8 +206,8 @@ impl State {
                 return Some(Found::Changed(record.revision));
             }
         }
-        let expired_since = |entry: &Entry| entry.is_expired(now) && !entry.is_expired(read_at);
-        self.range(range).any(expired_since).then_some(Found::Expired)
+        let expires_between = |entry: &Entry| entry.is_expired(now) != entry.is_expired(read_at);
+        self.range(range).any(expires_between).then_some(Found::Expired)
     }
 
     pub(super) fn resolve(&mut self, id: CommitId) -> Resolution {
