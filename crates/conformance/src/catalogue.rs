@@ -87,6 +87,8 @@ macro_rules! __catalogue {
             g7_both_sides_are_kept_over_any_later_write
             /// Ranges lose a change, tell it twice where they overlap, or let in a neighbour's.
             g7_ranges_choose_changes
+            /// An engine builds one question from all ranges, and the question grows too large to be asked.
+            g7_ranges_have_a_most
             /// Going on after a revision tells its changes again, or skips the next.
             g7_reading_goes_on_after_any_revision
             /// The log was trimmed, and who comes too late gets what is left as if it were everything.

@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, Range},
     entry::Entry,
+    error::{Error, Result},
     id::{Lineage, Revision},
     time::Timestamp,
 };
@@ -61,10 +62,27 @@ pub struct ChangesQuery {
     pub lineage: Lineage,
     /// Only later changes.
     pub after: Revision,
-    /// Only changes in these ranges; none means all.
+    /// Only changes in these ranges; none means all. At most [`ChangesQuery::RANGES_MAX`].
     pub ranges: Vec<Range>,
     /// Stop after the commit that brings the number of changes to this many; at least 1. A commit is never cut.
     pub limit: usize,
+}
+
+impl ChangesQuery {
+    /// How many ranges a query has at most, on every engine.
+    pub const RANGES_MAX: usize = 64;
+
+    /// Whether the query is one that every engine answers; each asks here before anything else.
+    ///
+    /// # Errors
+    /// `Limit` when it has too many ranges.
+    pub fn verify(&self) -> Result<()> {
+        let (count, most) = (self.ranges.len(), Self::RANGES_MAX);
+        if count > most {
+            return Err(Error::limit(format!("{count} ranges are too many for one look into the log: at most {most}")));
+        }
+        Ok(())
+    }
 }
 
 /// A part of the log.

@@ -61,7 +61,8 @@ pub trait Engine: Debug + Shared + 'static {
     /// A part of the log.
     ///
     /// # Errors
-    /// `Trimmed` when the log does not reach back to `after`, when `after` is beyond the head, and in another lineage.
+    /// `Trimmed` when the log does not reach back to `after`, when `after` is beyond the head, and in another lineage;
+    /// `Limit` as [`ChangesQuery::verify`] says.
     fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>>;
 
     /// Forgets old changes and old ids, and gives the space back where the engine can.

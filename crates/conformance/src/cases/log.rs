@@ -100,6 +100,18 @@ pub(super) fn g7_ranges_choose_changes(ground: &Ground) {
     assert_eq!((part.changes.len(), part.through), (0, seam.head()), "with nothing found it goes on at the head");
 }
 
+pub(super) fn g7_ranges_have_a_most(ground: &Ground) {
+    let seam = ground.open();
+    live(&seam);
+    let all = seam.changes_after(Revision::ZERO);
+    let ranges = |count: usize| (0..count).map(|n| if n == 0 { prefix("") } else { prefix(&format!("none{n}")) });
+    let query = |count| ChangesQuery { ranges: ranges(count).collect(), ..seam.after(Revision::ZERO) };
+    assert_eq!(seam.log(query(ChangesQuery::RANGES_MAX)), all, "as many ranges as are promised");
+    for count in [ChangesQuery::RANGES_MAX + 1, 5_000] {
+        fails(seam.changes(query(count)), ErrorKind::Limit);
+    }
+}
+
 pub(super) fn g7_reading_goes_on_after_any_revision(ground: &Ground) {
     let seam = ground.open();
     live(&seam);

@@ -223,6 +223,7 @@ impl State {
     }
 
     pub(super) fn changes(&self, query: &ChangesQuery) -> Result<Changes> {
+        query.verify().map_err(|error| error.engine("memory"))?;
         if query.after < self.oldest || query.after > self.head || query.lineage != Lineage::ZERO {
             return Err(Error::trimmed(self.oldest).engine("memory"));
         }
