@@ -102,6 +102,9 @@ pub struct Trim {
     /// Changes up to and including this revision; what is beyond the head is the head.
     pub through: Revision,
     /// Ids of commits made before this moment; a commit that arrives with such an id is refused from then on.
+    ///
+    /// Whatever stands here, the newest id that is remembered stays, and so does every id made in its millisecond or
+    /// later; with none remembered nothing moves. A clock that is ahead must not make every commit to come look old.
     pub ids_before: Timestamp,
 }
 

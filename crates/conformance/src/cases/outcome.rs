@@ -142,6 +142,27 @@ pub(super) fn g14_ids_outlive_the_log_and_are_forgotten_by_age(ground: &Ground) 
     assert_eq!(seam.resolve(boundary), Resolution::Never, "an id made at that very moment is not before it");
 }
 
+pub(super) fn g14_ids_yet_to_be_made_are_never_forgotten(ground: &Ground) {
+    let mut seam = ground.open();
+    assert_eq!(seam.trim(Revision::ZERO, Timestamp::MAX).ids, 0);
+    let old = seam.draft().put("a", "1").commit();
+    committed(seam.commit(vec![old.clone()]).swap_remove(0));
+    seam.world.step(seconds(60));
+    let newest = seam.draft().put("a", "2").commit();
+    let receipt = committed(seam.commit(vec![newest.clone()]).swap_remove(0));
+    for _ in 0..2 {
+        seam.trim(Revision::ZERO, Timestamp::MAX);
+        seam = ground.reopen(seam);
+        assert_eq!(seam.resolve(old.id), Resolution::Forgotten, "what is older than the newest may go");
+        assert_eq!(seam.resolve(newest.id), Resolution::Committed(receipt.clone()), "the newest stays");
+        // In the very same millisecond, and later.
+        assert_eq!(seam.now(), newest.id.made_at());
+        seam.put("b", "1");
+    }
+    seam.world.step(seconds(1));
+    seam.put("c", "1");
+}
+
 pub(super) fn g14_a_store_resolves_what_it_sent(ground: &Ground) {
     let store = ground.store();
     block_on(async {

@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use larder_core::{Commit, CommitId, Conflict, ErrorKind, Outcome, Receipt, Result, engine::Resolution};
+use larder_core::{
+    Commit, CommitId, Conflict, Error, ErrorKind, Outcome, Receipt, Result, Timestamp, Trim, Trimmed, engine::Resolution,
+};
 
 use super::{Honest, Lie, Make};
 
@@ -16,6 +18,7 @@ pub(super) fn all() -> Vec<Make> {
         || Arc::new(SpendsTheIdOfAConflict::default()),
         || Arc::new(ForgetsNothing),
         || Arc::new(TakesForgottenIds),
+        || Arc::new(ForgetsTheFuture::default()),
         || Arc::new(ForgetsOnClosing),
         || Arc::new(StaysOpen),
         || Arc::new(CountsAConflictAsDone::default()),
@@ -112,6 +115,24 @@ impl Lie for TakesForgottenIds {
             }
             answer => answer,
         }
+    }
+}
+
+/// Forgets up to any moment it is told, also one that has yet to come.
+#[derive(Debug, Default)]
+struct ForgetsTheFuture(Mutex<Option<Timestamp>>);
+impl Lie for ForgetsTheFuture {
+    fn trim(&self, honest: &Honest, trim: Trim) -> Result<Trimmed> {
+        let mut since = lock(&self.0);
+        *since = (*since).max(Some(trim.ids_before));
+        honest.trim(trim)
+    }
+
+    fn commit(&self, honest: &Honest, commit: Commit) -> Result<Outcome> {
+        if lock(&self.0).is_some_and(|since| commit.id.made_at() < since) {
+            return Err(Error::forgotten(commit.id));
+        }
+        honest.commit(commit)
     }
 }
 

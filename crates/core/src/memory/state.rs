@@ -278,11 +278,16 @@ impl State {
         }
         self.namespaces.retain(|_, slots| !slots.is_empty());
         self.oldest = self.oldest.max(trim.through.min(self.head));
-        let first_kept = CommitId::new(trim.ids_before, 0);
-        let kept = self.ids.split_off(&first_kept);
-        let ids = std::mem::replace(&mut self.ids, kept).len() as u64;
-        self.ids_since = self.ids_since.max(trim.ids_before);
-        Trimmed { oldest: self.oldest, changes, ids }
+        Trimmed { oldest: self.oldest, changes, ids: self.forget(trim.ids_before) }
+    }
+
+    /// Forgets the ids made before `moment`, but none that is yet to be made, and answers how many they were.
+    fn forget(&mut self, moment: Timestamp) -> u64 {
+        let Some((newest, _)) = self.ids.last_key_value() else { return 0 };
+        let since = moment.min(newest.made_at());
+        let kept = self.ids.split_off(&CommitId::new(since, 0));
+        self.ids_since = self.ids_since.max(since);
+        std::mem::replace(&mut self.ids, kept).len() as u64
     }
 
     pub(super) fn status(&self, now: Timestamp) -> EngineStatus {
