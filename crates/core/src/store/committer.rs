@@ -137,9 +137,9 @@ struct Abandon<'a>(&'a Committer);
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        let mut queue = self.0.queue();
-        queue.busy = false;
-        queue.waiting.clear();
+        let abandoned = std::mem::take(&mut *self.0.queue());
+        // Only now that the lock is free: a sender that is dropped wakes somebody, who may want to commit right there.
+        drop(abandoned);
     }
 }
 
@@ -154,4 +154,77 @@ async fn yield_now() {
         Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Wake, Waker},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        id::{CommitId, StoreId},
+        memory::MemoryEngine,
+        time::Timestamp,
+    };
+
+    /// A world in which nothing runs and nothing passes.
+    #[derive(Debug)]
+    struct Still;
+    impl World for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::EPOCH
+        }
+        fn random(&self) -> u128 {
+            0
+        }
+        fn spawn(&self, _: BoxFuture<'static, ()>) {}
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// An executor that goes on with a task right where it is woken, and the task commits again.
+    struct Eager {
+        committer: Arc<Committer>,
+        woken_free: AtomicUsize,
+    }
+    impl Wake for Eager {
+        fn wake(self: Arc<Self>) {
+            if self.committer.queue.try_lock().is_ok() {
+                self.woken_free.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Senders that are dropped wake whoever waits. Dropped under the lock of the queue, they would deadlock with a task
+    /// that is polled right there and wants to commit.
+    #[test]
+    fn work_that_is_abandoned_wakes_nobody_under_its_lock() {
+        let engine = Arc::new(MemoryEngine::new(StoreId::from_bytes([1; 16])));
+        let committer = Arc::new(Committer::new(engine, Arc::new(Still)));
+        let eager = Arc::new(Eager { committer: committer.clone(), woken_free: AtomicUsize::new(0) });
+        let waker = Waker::from(eager.clone());
+        committer.queue().busy = true;
+        let mut waiting: Vec<_> = (0..3u64)
+            .map(|n| {
+                let id = CommitId::new(Timestamp::EPOCH, u128::from(n) << 48);
+                let commit = Commit { id, now: Timestamp::EPOCH, checks: vec![], writes: vec![] };
+                let committer = committer.clone();
+                Box::pin(async move { committer.commit(commit).await })
+            })
+            .collect();
+        for future in &mut waiting {
+            assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "somebody else is at work");
+        }
+        drop(Abandon(&committer));
+        assert_eq!(eager.woken_free.load(Ordering::SeqCst), 3, "everybody is woken, and the queue is free");
+        for future in &mut waiting {
+            let Poll::Ready(answer) = future.as_mut().poll(&mut Context::from_waker(&waker)) else { panic!("was woken") };
+            assert_eq!(answer.map_err(|error| error.kind()), Err(crate::error::ErrorKind::OutcomeUnknown));
+        }
+    }
 }
