@@ -218,6 +218,12 @@ macro_rules! __catalogue {
             /// A handle lists, counts or clears beyond its namespace.
             handles_see_their_namespace_alone
         }
+        "namespaces" deletion {
+            /// Two deletions overlap, and the second to end takes what was created after the first.
+            namespaces_deleted_twice_at_once_leave_what_comes_after
+            /// Something happened while an empty namespace was being deleted, and that is taken for "not empty".
+            namespaces_are_deleted_by_what_they_hold_in_the_end
+        }
         "batches" batches {
             /// One bad entry of many takes the good ones with it.
             batches_answer_each_key_by_itself

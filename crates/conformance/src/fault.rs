@@ -2,9 +2,12 @@
 //!
 //! It changes no answer: what gets through is what the engine underneath says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures_lite::future;
@@ -22,17 +25,48 @@ pub(crate) struct Fault {
     commits_left: AtomicUsize,
     /// How often a commit lets others run before it goes on.
     pauses: usize,
+    /// What others do just before one of the commits gets through.
+    meanwhile: Mutex<Option<Meanwhile>>,
+}
+
+/// What happens once, before the commit with this number; the first one is 0.
+struct Meanwhile {
+    commit: usize,
+    act: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meanwhile").field("commit", &self.commit).finish_non_exhaustive()
+    }
 }
 
 impl Fault {
     /// Lets `commits` calls of `commit` through, and no more.
     pub(crate) fn after(commits: usize, below: Arc<dyn Engine>) -> Arc<Self> {
-        Arc::new(Self { below, commits_left: AtomicUsize::new(commits), pauses: 0 })
+        Arc::new(Self { below, commits_left: AtomicUsize::new(commits), pauses: 0, meanwhile: Mutex::default() })
     }
 
     /// Never answers a commit at once.
     pub(crate) fn slow(below: Arc<dyn Engine>) -> Arc<Self> {
-        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 3 })
+        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 3, meanwhile: Mutex::default() })
+    }
+
+    /// Lets `act` happen just before the commit with this number, counted from 0, reaches the engine.
+    pub(crate) fn meanwhile(commit: usize, below: Arc<dyn Engine>, act: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        let meanwhile = Mutex::new(Some(Meanwhile { commit, act: Box::new(act) }));
+        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 0, meanwhile })
+    }
+
+    /// Takes what is to happen before the next commit, if it is its turn.
+    fn turn(&self) -> Option<Meanwhile> {
+        let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = meanwhile.as_mut()?;
+        if next.commit == 0 {
+            return meanwhile.take();
+        }
+        next.commit -= 1;
+        None
     }
 }
 
@@ -47,6 +81,9 @@ impl Engine for Fault {
             let gone = || Err(Error::new(ErrorKind::Unavailable, "the case has pulled the plug"));
             let answers = group.iter().map(|_| gone()).collect();
             return Box::pin(future::ready(answers));
+        }
+        if let Some(meanwhile) = self.turn() {
+            (meanwhile.act)();
         }
         Box::pin(async move {
             for _ in 0..self.pauses {

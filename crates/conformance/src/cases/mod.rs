@@ -2,6 +2,7 @@
 
 mod atomic;
 mod batches;
+mod deletion;
 mod durable;
 mod exact;
 mod expiry;

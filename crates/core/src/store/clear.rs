@@ -3,7 +3,11 @@
 use std::{fmt, future::IntoFuture};
 
 use super::{Select, Store};
-use crate::{commit::Action, error::Result, send::BoxFuture};
+use crate::{
+    commit::{Action, Check},
+    error::Result,
+    send::BoxFuture,
+};
 
 /// How many deletes share a commit at most.
 const COMMIT_DELETES: usize = 1000;
@@ -17,13 +21,14 @@ pub struct Clear<'a> {
     store: &'a Store,
     select: Select,
     progress: Box<dyn FnMut(u64) + Send + 'a>,
-    guarded: bool,
+    /// For the deletion of a namespace, which writes where nobody else may: what must hold for every commit instead.
+    instead: Option<Check>,
 }
 
 impl Store {
     /// Deletes the selected entries of this namespace.
     pub fn clear(&self, select: impl Into<Select>) -> Clear<'_> {
-        Clear { store: self, select: select.into(), progress: Box::new(|_| ()), guarded: true }
+        Clear { store: self, select: select.into(), progress: Box::new(|_| ()), instead: None }
     }
 }
 
@@ -34,8 +39,9 @@ impl<'a> Clear<'a> {
         self
     }
 
-    pub(super) fn unguarded(mut self) -> Self {
-        self.guarded = false;
+    /// Clears a namespace that is being deleted, for as long as `check` holds; then it ends with that conflict.
+    pub(super) fn only_while(mut self, check: Check) -> Self {
+        self.instead = Some(check);
         self
     }
 
@@ -52,8 +58,8 @@ impl<'a> Clear<'a> {
             for key in found.items {
                 commit = commit.action(key, Action::Delete);
             }
-            if !self.guarded {
-                commit = commit.unguarded();
+            if let Some(check) = &self.instead {
+                commit = commit.unguarded().check_at(check.clone());
             }
             let receipt = commit.await?;
             gone += receipt.writes.iter().filter(|written| written.existed).count() as u64;

@@ -1,7 +1,8 @@
 //! Namespaces: created, listed, deleted.
 //!
 //! Registrations are entries of the reserved namespace `larder:namespaces`, keyed by name; a name in `larder:deleting`
-//! is being deleted, and every commit that writes to a namespace checks that its name is not there.
+//! is being deleted, and every commit that writes to a namespace checks that its name is not there. A deletion works only
+//! while that mark is still the one it has seen.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -11,6 +12,7 @@ use crate::{
     commit::{Action, Check, Condition, MetadataChange},
     engine::Scan,
     error::{Error, ErrorKind, Result},
+    id::Revision,
     key::Key,
     metadata::Metadata,
     namespace::Namespace,
@@ -19,6 +21,9 @@ use crate::{
 
 static REGISTERED: LazyLock<Namespace> = LazyLock::new(|| Namespace::new("larder:namespaces").expect("a valid name"));
 static DELETING: LazyLock<Namespace> = LazyLock::new(|| Namespace::new("larder:deleting").expect("a valid name"));
+
+/// How often is looked again when others came in between; far more often than they do by chance.
+const LOOKS_MAX: usize = 100;
 
 /// A namespace that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,18 +36,35 @@ pub struct NamespaceInfo {
     pub metadata: Metadata,
 }
 
+/// What a deletion finds.
+struct Seen {
+    /// The revision of the registration.
+    registration: Option<Revision>,
+    /// The revision of the mark that a deletion has set.
+    mark: Option<Revision>,
+    /// When there are no entries, the check that it is still so.
+    empty: Option<Check>,
+}
+
+impl Seen {
+    fn is_nothing(&self) -> bool {
+        self.registration.is_none() && self.mark.is_none() && self.empty.is_some()
+    }
+}
+
 impl Store {
     /// Creates a namespace by name, empty, with metadata of its own.
     ///
     /// # Errors
-    /// `AlreadyExists` when it was created before, or holds anything; `Denied` for reserved names.
+    /// `AlreadyExists` when it was created before, or holds anything; `InvalidState` while it is being deleted; `Denied`
+    /// for reserved names; `Conflict` when others write there without end.
     pub async fn create_namespace(&self, namespace: &Namespace, metadata: Metadata) -> Result<()> {
         refuse_reserved(namespace)?;
         let exists = || Err(Error::new(ErrorKind::AlreadyExists, format!("the namespace {namespace:?} exists already")));
         if namespace.is_default() {
             return exists();
         }
-        loop {
+        for _ in 0..LOOKS_MAX {
             let now = self.world.now();
             let range = Range::namespace(namespace);
             let found = self.engine.list(Scan { range: range.clone(), reverse: false, limit: 1, now }).await?;
@@ -70,57 +92,92 @@ impl Store {
                 },
             }
         }
+        Err(contended(namespace))
     }
 
     /// Deletes a namespace and answers how many entries went with it.
     ///
     /// With `recursive` it may hold entries. That is many commits; meanwhile the namespace refuses writes, and when it
-    /// ends half-way it goes on doing so until the deletion is called again and ends.
+    /// ends half-way it goes on doing so until the deletion is called again and ends. Deletions that overlap work
+    /// together: the first that finds the namespace empty ends them all, and what is created after that stays.
     ///
     /// # Errors
     /// `NotFound` when there is no such namespace, `NotEmpty` when it holds entries and `recursive` is not given,
-    /// `Denied` for `default` and reserved names.
+    /// `Denied` for `default` and reserved names, `Conflict` when others write there without end.
     pub async fn delete_namespace(&self, namespace: &Namespace, recursive: bool) -> Result<u64> {
         let bound = self.in_namespace(namespace)?;
         if namespace.is_default() {
             return Err(Error::new(ErrorKind::Denied, "the namespace \"default\" always exists; clear it instead"));
         }
+        let mut gone = 0;
+        // The mark that this deletion works under: its own, or that of another one which it joins.
+        let mut held: Option<Revision> = None;
+        for _ in 0..LOOKS_MAX {
+            let seen = self.look(namespace).await?;
+            if held.is_some() && seen.mark != held {
+                // A mark goes when a deletion has found the namespace empty. Whatever is there now came later.
+                return Ok(gone);
+            }
+            if seen.is_nothing() {
+                return Err(Error::new(ErrorKind::NotFound, format!("there is no namespace {namespace:?}")));
+            }
+            let marked = Address::new(DELETING.clone(), name(namespace));
+            if let Some(unchanged) = seen.empty {
+                let ended = bound
+                    .commit()
+                    .check_at(still(marked.clone(), seen.mark))
+                    .check_at(still(registered(namespace), seen.registration))
+                    .check_at(unchanged)
+                    .at(registered(namespace), Action::Delete)
+                    .at(marked, Action::Delete)
+                    .send()
+                    .await;
+                match ended {
+                    Ok(_) => return Ok(gone),
+                    // Something has moved, which need not matter: look again.
+                    Err(error) if error.as_conflict().is_some() => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            if !recursive {
+                let message = format!("the namespace {namespace:?} is not empty; delete it recursively, or clear it first");
+                return Err(Error::new(ErrorKind::NotEmpty, message));
+            }
+            let done = match seen.mark {
+                None => {
+                    let mark = Action::Put { value: Value::opaque(""), expires_at: None, metadata: MetadataChange::Keep };
+                    let marking = bound.commit().check_at(not_being_deleted(namespace)).at(marked, mark).send().await;
+                    marking.map(|receipt| held = Some(receipt.revision))
+                }
+                Some(mark) => {
+                    held = seen.mark;
+                    let before = gone;
+                    let progress = |cleared| gone = before + cleared;
+                    let clear = bound.clear(Select::all()).only_while(still(marked, Some(mark))).progress(progress);
+                    clear.await.map(|_| ())
+                }
+            };
+            // A conflict means that somebody else has marked the namespace or ended its deletion: the next look tells.
+            if let Err(error) = done
+                && error.as_conflict().is_none()
+            {
+                return Err(error);
+            }
+        }
+        Err(contended(namespace))
+    }
+
+    /// What of `namespace` there is.
+    async fn look(&self, namespace: &Namespace) -> Result<Seen> {
         let now = self.world.now();
-        let mark = Address::new(DELETING.clone(), name(namespace));
         let range = Range::namespace(namespace);
         let found = self.engine.list(Scan { range: range.clone(), reverse: false, limit: 1, now }).await?;
-        let known = self.engine.get(vec![registered(namespace), mark.clone()], now).await?.value;
-        let empty = found.value.items.is_empty();
-        if empty && known.iter().all(Option::is_none) {
-            return Err(Error::new(ErrorKind::NotFound, format!("there is no namespace {namespace:?}")));
-        }
-        let not_empty = || {
-            let message = format!("the namespace {namespace:?} is not empty; delete it recursively, or clear it first");
-            Err(Error::new(ErrorKind::NotEmpty, message))
-        };
-        if !recursive {
-            if !empty {
-                return not_empty();
-            }
-            let unchanged = Check::Unchanged { range, since: found.revision, read_at: now };
-            let deleted = bound
-                .commit()
-                .check_at(unchanged)
-                .at(registered(namespace), Action::Delete)
-                .at(mark, Action::Delete)
-                .send()
-                .await;
-            return match deleted {
-                Ok(_) => Ok(0),
-                Err(error) if error.as_conflict().is_some() => not_empty(),
-                Err(error) => Err(error),
-            };
-        }
-        let marked = Action::Put { value: Value::opaque(""), expires_at: None, metadata: MetadataChange::Keep };
-        bound.commit().at(mark.clone(), marked).send().await?;
-        let gone = bound.clear(Select::all()).unguarded().await?;
-        bound.commit().at(registered(namespace), Action::Delete).at(mark, Action::Delete).send().await?;
-        Ok(gone)
+        let own = vec![registered(namespace), Address::new(DELETING.clone(), name(namespace))];
+        let mut own = self.engine.get(own, now).await?.value.into_iter();
+        let mut revision = || own.next().flatten().map(|entry| entry.revision);
+        let unchanged = Check::Unchanged { range, since: found.revision, read_at: now };
+        let empty = found.value.items.is_empty().then_some(unchanged);
+        Ok(Seen { registration: revision(), mark: revision(), empty })
     }
 
     /// Every namespace that was created or holds an entry, and `default`, sorted bytewise.
@@ -172,6 +229,11 @@ fn absent(within: &Namespace, namespace: &Namespace) -> Check {
     Check::Key { address: Address::new(within.clone(), name(namespace)), condition: Condition::Absent }
 }
 
+/// The check that `address` is as it was seen: with this revision, or absent.
+fn still(address: Address, seen: Option<Revision>) -> Check {
+    Check::Key { address, condition: seen.map_or(Condition::Absent, Condition::Revision) }
+}
+
 /// The check that every commit to `namespace` carries.
 pub(super) fn not_being_deleted(namespace: &Namespace) -> Check {
     absent(&DELETING, namespace)
@@ -181,4 +243,8 @@ pub(super) fn not_being_deleted(namespace: &Namespace) -> Check {
 pub(super) fn being_deleted(namespace: &Namespace) -> Error {
     let message = format!("the namespace {namespace:?} is being deleted and takes no writes until that has ended");
     Error::new(ErrorKind::InvalidState, message)
+}
+
+fn contended(namespace: &Namespace) -> Error {
+    Error::new(ErrorKind::Conflict, format!("others came in between {LOOKS_MAX} times while looking at {namespace:?}"))
 }
