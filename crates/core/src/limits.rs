@@ -31,20 +31,18 @@ impl Limits {
     /// numbers that counting on never runs over.
     pub const RESTORED_VERSION_MAX: u64 = 1 << 53;
 
+    /// Whether a caller may bring so many checks of its own; [`Limits::verify`] leaves room for those of the store.
+    pub(crate) fn verify_checks(&self, checks: usize) -> Result<()> {
+        most("checks", checks, self.commit_checks)
+    }
+
     /// Whether `commit` keeps to these limits, and names no address twice among its writes.
     ///
     /// # Errors
     /// `Limit` when something is too large, `Invalid` when an address is written twice or a restored version is none.
     pub fn verify(&self, commit: &Commit) -> Result<()> {
-        let most = |what: &str, found: usize, most: usize| {
-            if found > most {
-                return Err(Error::limit(format!("{what} is too much for one commit: at most {most} are allowed here")));
-            }
-            Ok(())
-        };
-        let (writes, checks) = (commit.writes.len(), commit.checks.len());
-        most(&format!("{writes} writes"), writes, self.commit_writes)?;
-        most(&format!("{checks} checks"), checks, self.commit_checks + Self::EXTRA_CHECKS)?;
+        most("writes", commit.writes.len(), self.commit_writes)?;
+        most("checks", commit.checks.len(), self.commit_checks + Self::EXTRA_CHECKS)?;
         for write in &commit.writes {
             if let Action::Restore { version, .. } = write.action
                 && !(1..=Self::RESTORED_VERSION_MAX).contains(&version.get())
@@ -58,7 +56,7 @@ impl Limits {
                 return Err(Error::limit(format!("a value of {bytes} bytes is too large: at most {most} are allowed here")));
             }
         }
-        most(&format!("{} bytes", commit_bytes(commit)), commit_bytes(commit), self.commit_bytes)?;
+        most("bytes", commit_bytes(commit), self.commit_bytes)?;
         let mut addresses: Vec<&Address> = commit.writes.iter().map(|write| &write.address).collect();
         addresses.sort_unstable();
         match addresses.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -66,6 +64,13 @@ impl Limits {
             None => Ok(()),
         }
     }
+}
+
+fn most(what: &str, found: usize, most: usize) -> Result<()> {
+    if found > most {
+        return Err(Error::limit(format!("{found} {what} is too much for one commit: at most {most} are allowed here")));
+    }
+    Ok(())
 }
 
 /// What a commit weighs: the bytes of its keys, values, metadata and what it compares with.

@@ -48,6 +48,7 @@ pub(super) fn g13_a_portable_store_keeps_the_floor_everywhere(ground: &Ground) {
         (writes_most, 0, 18 * 1024, true),
         (writes_most, floor.commit_checks, 1, true),
         (writes_most + 1, 0, 1, false),
+        (1, floor.commit_checks + 1, 1, false),
         (1, floor.commit_checks + Limits::EXTRA_CHECKS, 1, false),
         (1, 0, floor.value_bytes, true),
         (1, 0, floor.value_bytes + 1, false),

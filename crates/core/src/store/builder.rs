@@ -145,6 +145,8 @@ impl CommitBuilder<'_> {
             return Err(error);
         }
         let Self { store, mut checks, .. } = self;
+        // Only the caller's own: what is added below is the store's business.
+        store.limits.verify_checks(checks.len())?;
         let folded = fold::fold(self.writes)?;
         let given_checks = checks.len();
         checks.extend(folded.checks);
