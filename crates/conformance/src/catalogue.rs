@@ -201,6 +201,8 @@ macro_rules! __catalogue {
             writes_of_one_key_fold_into_one_step
             /// A conflict names the fourth write as the third, because two of the others were folded into one.
             writes_that_fold_are_named_by_their_own_place
+            /// Writes of one key are folded, and bounds or sums are no longer those of each by itself.
+            writes_that_fold_answer_as_one_by_one
             /// Receipts come in the order of keys.
             writes_answer_in_their_order
         }

@@ -183,10 +183,73 @@ pub(super) fn writes_that_fold_are_named_by_their_own_place(ground: &Ground) {
     assert_eq!(conflict.as_conflict().map(|conflict| conflict.part), Some(Part::Write(3)));
 }
 
+pub(super) fn writes_that_fold_answer_as_one_by_one(ground: &Ground) {
+    const ANY: (i64, i64) = (i64::MIN, i64::MAX);
+    let store = ground.store();
+    // What the key holds, then what is added to it within which bounds; `None` deletes it in between.
+    type Step = Option<(i64, (i64, i64))>;
+    let add = |delta, bounds| Some((delta, bounds));
+    let chains: [(Option<i64>, Vec<Step>); 16] = [
+        (Some(0), vec![add(5, ANY), add(-3, ANY)]),
+        (None, vec![add(5, ANY), add(-3, ANY), add(40, ANY)]),
+        (Some(40), vec![None, add(2, ANY)]),
+        (Some(40), vec![None, add(2, ANY), add(3, ANY), None, add(-1, ANY), add(-1, ANY)]),
+        (Some(40), vec![None, add(2, ANY), add(3, (0, 4))]),
+        (Some(0), vec![add(5, (0, 5)), add(5, (10, 10)), add(-10, (0, 0))]),
+        (Some(0), vec![add(5, (0, 4)), add(-5, ANY)]),
+        (Some(0), vec![add(5, ANY), add(-6, (0, 9)), add(6, ANY)]),
+        (Some(i64::MAX - 1), vec![add(0, (i64::MAX, i64::MAX)), add(1, ANY)]),
+        (Some(i64::MIN + 1), vec![add(0, (i64::MIN, i64::MIN)), add(-1, ANY)]),
+        (Some(i64::MAX - 1), vec![add(0, (i64::MAX, i64::MAX)), add(1, ANY), add(-5, ANY)]),
+        (Some(i64::MAX), vec![add(1, ANY), add(-1, ANY)]),
+        (Some(i64::MIN), vec![add(i64::MAX, ANY), add(-i64::MAX, ANY), add(7, ANY)]),
+        (Some(-10), vec![add(-5, ANY), add(i64::MAX, ANY), add(5, ANY)]),
+        (Some(3), vec![add(1, (9, 0)), add(i64::MAX - 9, ANY)]),
+        (Some(i64::MAX - 5), vec![add(5, (i64::MAX, i64::MAX)), add(-9, ANY), add(9, (i64::MAX, i64::MAX))]),
+    ];
+    for (n, (start, steps)) in chains.into_iter().enumerate() {
+        let (alone, together) = (format!("alone/{n}"), format!("together/{n}"));
+        if let Some(start) = start {
+            let both = store.commit().set(&alone, Value::integer(start)).set(&together, Value::integer(start));
+            block_on(both.into_future()).expect("sets");
+        }
+        let (mut numbers, mut refusal) = (Vec::new(), None);
+        let mut commit = store.commit();
+        for (index, step) in steps.iter().enumerate() {
+            let one = match step {
+                None => store.commit().delete(&alone),
+                Some((delta, (floor, ceiling))) => store.commit().add(&alone, *delta, *floor..=*ceiling),
+            };
+            commit = match step {
+                None => commit.delete(&together),
+                Some((delta, (floor, ceiling))) => commit.add(&together, *delta, *floor..=*ceiling),
+            };
+            if refusal.is_none() {
+                match block_on(one.into_future()) {
+                    Ok(receipt) => numbers.push(receipt.writes[0].number),
+                    Err(error) => refusal = error.as_conflict().map(|met| (Part::Write(index), met.expected, met.found)),
+                }
+            }
+        }
+        match (block_on(commit.into_future()), refusal) {
+            (Ok(receipt), None) => {
+                let answered: Vec<_> = receipt.writes.iter().map(|written| written.number).collect();
+                assert_eq!(answered, numbers, "chain {n}: the sums are not those of one by one");
+            }
+            (Err(error), Some(refusal)) => {
+                let met = error.as_conflict().map(|met| (met.part, met.expected, met.found));
+                assert_eq!(met, Some(refusal), "chain {n}: {error}");
+            }
+            (folded, refusal) => panic!("chain {n}: together {folded:?}, one by one {refusal:?}"),
+        }
+    }
+}
+
 /// `receipt` answers three writes, of which the first and the last are of `k` and made it this version in one change.
 fn one_step(seam: &Seam, since: Revision, receipt: &Receipt, version: u64) {
     assert_eq!(receipt.writes.len(), 3, "every write is answered");
-    assert_eq!((receipt.writes[0], receipt.writes[0].version.get()), (receipt.writes[2], version));
+    let (first, last) = (receipt.writes[0], receipt.writes[2]);
+    assert_eq!((first.version, first.existed, last.version.get()), (last.version, last.existed, version));
     let log = seam.changes_after(since);
     let of_k: Vec<_> = log.iter().filter(|change| change.address.key.as_str() == "k").collect();
     assert_eq!((log.len(), of_k.len(), of_k[0].kind), (2, 1, ChangeKind::Updated), "one change for each key");

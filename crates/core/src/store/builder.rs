@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, future::IntoFuture, ops::RangeInclusive};
 use super::{Store, fold, namespaces, refuse_reserved};
 use crate::{
     address::{Address, Range},
-    commit::{Action, Check, Commit, Condition, Conflict, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
+    commit::{Action, Check, Commit, Condition, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
     error::{Error, ErrorKind, Result},
     id::{CommitId, Revision},
     key::{IntoKey, Key},
@@ -147,23 +147,22 @@ impl CommitBuilder<'_> {
         let Self { store, mut checks, .. } = self;
         // Only the caller's own: what is added below is the store's business.
         store.limits.verify_checks(checks.len())?;
-        let folded = fold::fold(self.writes)?;
+        let fold::Folded { writes, checks: brought, given } = fold::fold(self.writes)?;
         let given_checks = checks.len();
-        checks.extend(folded.checks);
+        checks.extend(brought);
         let own_checks = checks.len();
         let mut guards = Vec::new();
         if self.guarded {
-            guards = namespaces_of(&folded.writes);
+            guards = namespaces_of(&writes);
             checks.extend(guards.iter().map(namespaces::not_being_deleted));
         }
 
         let id = self.id.unwrap_or_else(|| store.world.commit_id());
-        let commit = Commit { id, now: store.world.now(), checks, writes: folded.writes };
+        let commit = Commit { id, now: store.world.now(), checks, writes };
         store.limits.verify(&commit)?;
         match store.committer.commit(commit).await? {
             Outcome::Committed(receipt) => {
-                let writes = folded.places.iter().map(|place| receipt.writes[*place]).collect();
-                Ok(Receipt { revision: receipt.revision, writes })
+                Ok(Receipt { revision: receipt.revision, writes: given.answers(&receipt.writes) })
             }
             Outcome::Conflicted(conflict) => Err(match conflict.part {
                 Part::Check(index) if index >= own_checks => namespaces::being_deleted(&guards[index - own_checks]),
@@ -173,11 +172,7 @@ impl CommitBuilder<'_> {
                     Error::new(ErrorKind::NotFound, message)
                 }
                 Part::Check(_) => Error::conflict(conflict),
-                Part::Write(folded_place) => {
-                    // Named by its place among the writes that the caller gave.
-                    let place = folded.places.iter().position(|place| *place == folded_place).unwrap_or(folded_place);
-                    Error::conflict(Conflict { part: Part::Write(place), ..conflict })
-                }
+                Part::Write(place) => Error::conflict(given.conflict(place, conflict)),
             }),
         }
     }
