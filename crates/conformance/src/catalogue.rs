@@ -185,6 +185,8 @@ macro_rules! __catalogue {
             g14_ids_outlive_the_log_and_are_forgotten_by_age
             /// The same, through the store.
             g14_a_store_resolves_what_it_sent
+            /// An id is used for another commit, and the first one's answers are dealt out to other writes.
+            g14_an_id_names_one_commit
             /// Ids are forgotten up to a moment in the future, and every commit until then is refused as too old.
             g14_ids_yet_to_be_made_are_never_forgotten
         }

@@ -176,3 +176,27 @@ pub(super) fn g14_a_store_resolves_what_it_sent(ground: &Ground) {
         fails(store.commit().id(never).set("a", "2").await, ErrorKind::InvalidState);
     });
 }
+
+pub(super) fn g14_an_id_names_one_commit(ground: &Ground) {
+    let seam = ground.open();
+    let store = seam.store();
+    block_on(async {
+        let (id, nothing) = (store.world().commit_id(), store.world().commit_id());
+        let receipt = store.commit().id(id).set("a", "1").set("b", "1").await.expect("commits");
+        store.commit().id(nothing).await.expect("commits nothing");
+        let before = seam.picture();
+        let others = [
+            store.commit().id(id).set("a", "1").set("b", "1").set("c", "1").await,
+            store.commit().id(id).delete("a").await,
+            store.commit().id(id).set("a", "1").set("a", "2").await,
+            store.commit().id(id).await,
+            store.commit().id(nothing).set("a", "1").await,
+        ];
+        for answer in others {
+            fails(answer, ErrorKind::Invalid);
+        }
+        let same_number = store.commit().id(id).delete("a").delete("b").await;
+        assert_eq!(same_number.ok(), Some(receipt), "what cannot be told apart answers as the first");
+        assert_eq!(seam.picture(), before, "a commit under the id of another one has happened");
+    });
+}

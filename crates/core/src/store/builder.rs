@@ -51,6 +51,9 @@ impl Store {
 
 impl CommitBuilder<'_> {
     /// Uses this id, so that the outcome can be asked for, and so that the commit can be sent again and happen once.
+    ///
+    /// An id names one commit. Another commit under the id of one that has happened does not happen: it is answered with
+    /// the receipt of the first, or refused as `Invalid` where that receipt cannot be its own.
     pub fn id(mut self, id: CommitId) -> Self {
         self.id = Some(id);
         self
@@ -158,9 +161,13 @@ impl CommitBuilder<'_> {
         }
 
         let id = self.id.unwrap_or_else(|| store.world.commit_id());
+        let sent = writes.len();
         let commit = Commit { id, now: store.world.now(), checks, writes };
         store.limits.verify(&commit)?;
         match store.committer.commit(commit).await? {
+            Outcome::Committed(receipt) if receipt.writes.len() != sent => {
+                Err(another_commit(id, receipt.writes.len(), sent))
+            }
             Outcome::Committed(receipt) => {
                 Ok(Receipt { revision: receipt.revision, writes: given.answers(&receipt.writes) })
             }
@@ -176,6 +183,10 @@ impl CommitBuilder<'_> {
             }),
         }
     }
+}
+
+fn another_commit(id: CommitId, found: usize, sent: usize) -> Error {
+    Error::invalid(format!("the id {id} belongs to another commit: that one wrote {found} keys, this one writes {sent}"))
 }
 
 /// Each namespace that is written to, once; nearly always there is one.
