@@ -147,6 +147,8 @@ macro_rules! __catalogue {
             g10_the_same_bytes_of_another_kind_are_another_value
             /// A column, a message or a buffer is smaller than the largest value.
             g10_a_mebibyte_comes_back
+            /// What is deep enough to be refused by a parser is taken, and cannot be read.
+            g10_the_deepest_json_reads_back
             /// Metadata passes through a parser on its way, or mixes with fields of the system.
             g10_metadata_comes_back
             /// Times are kept in seconds, in a float, or are those of the engine's own clock.

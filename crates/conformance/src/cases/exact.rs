@@ -3,6 +3,7 @@
 use futures_lite::future::block_on;
 use larder_core::{
     Action, Check, Condition, ContentKind, Encodings, Limits, Metadata, MetadataChange, Revision, Timestamp, Value,
+    json::DEPTH_MAX,
 };
 
 use crate::ground::{Ground, Seam, at, committed, metadata, prefix, put_value};
@@ -127,6 +128,18 @@ pub(super) fn g10_a_mebibyte_comes_back(ground: &Ground) {
     let read = seam.read(vec![at("bytes"), at("json")]).value;
     assert!(read.iter().all(Option::is_some), "both are read at once");
     assert_eq!(seam.entries(prefix("")).len(), 2, "both are scanned");
+}
+
+pub(super) fn g10_the_deepest_json_reads_back(ground: &Ground) {
+    let store = ground.store();
+    let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(DEPTH_MAX), close.repeat(DEPTH_MAX));
+    block_on(async {
+        for (key, text) in [("arrays", nested("[", "]")), ("objects", nested(r#"{"a":"#, "}"))] {
+            store.set(key, Value::json(text.clone()).expect("is as deep as JSON may be")).await.expect("sets");
+            let read = store.get_json::<serde_json::Value>(key).await.expect("reads what it has taken");
+            assert_eq!(read.map(|value| value.to_string()), Some(text));
+        }
+    });
 }
 
 pub(super) fn g10_metadata_comes_back(ground: &Ground) {

@@ -51,7 +51,10 @@ impl Store {
             let message = format!("the value of the key {} was not stored as JSON", entry.address);
             return Err(Error::new(ErrorKind::InvalidState, message));
         }
-        serde_json::from_slice(entry.value.bytes()).map(Some).map_err(|error| {
+        let mut parser = serde_json::Deserializer::from_slice(entry.value.bytes());
+        // What is stored as JSON is no deeper than ours may be; serde_json's own bound would refuse the deepest level.
+        parser.disable_recursion_limit();
+        T::deserialize(&mut parser).and_then(|read| parser.end().map(|()| Some(read))).map_err(|error| {
             Error::invalid(format!("the value of the key {} has another shape", entry.address)).caused_by(error)
         })
     }
