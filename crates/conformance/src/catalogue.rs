@@ -111,12 +111,12 @@ macro_rules! __catalogue {
             g8_writing_over_an_expired_entry_creates
             /// A delete says that the expired entry was there, or an annotation brings it back to life.
             g8_deleting_or_annotating_what_has_expired_finds_nothing
+            /// A delete finds nothing to do, is acknowledged, and a clock that is behind still reads what was deleted.
+            g8_deleting_what_has_expired_removes_it_for_every_clock
             /// A touch is lost on the next write, or an old expiry takes a new value with it.
             g8_touching_extends_and_setting_ends_an_expiry
             /// The clock steps back, and an entry that was written over is found under what had replaced it.
             g8_the_log_knows_what_expired_as_it_was
-            /// A delete finds nothing to do, is acknowledged, and a clock that is behind still reads what was deleted.
-            g8_deleting_what_has_expired_removes_it_for_every_clock
         }
         "G9" order {
             /// A collation, UTF-16 or a locale decides the order.
@@ -185,12 +185,12 @@ macro_rules! __catalogue {
             g14_resolving_and_committing_race_to_one_answer
             /// Ids are trimmed with the log, or an old commit happens again once its id is gone.
             g14_ids_outlive_the_log_and_are_forgotten_by_age
+            /// Ids are forgotten up to a moment in the future, and every commit until then is refused as too old.
+            g14_ids_yet_to_be_made_are_never_forgotten
             /// The same, through the store.
             g14_a_store_resolves_what_it_sent
             /// An id is used for another commit, and the first one's answers are dealt out to other writes.
             g14_an_id_names_one_commit
-            /// Ids are forgotten up to a moment in the future, and every commit until then is refused as too old.
-            g14_ids_yet_to_be_made_are_never_forgotten
         }
         "writes" writes {
             /// A set without metadata loses what was there, or merging goes too deep.
@@ -229,6 +229,8 @@ macro_rules! __catalogue {
             namespaces_deleted_twice_at_once_leave_what_comes_after
             /// Something happened while an empty namespace was being deleted, and that is taken for "not empty".
             namespaces_are_deleted_by_what_they_hold_in_the_end
+            /// What the store keeps about itself fills more than a page, and the rest of it counts as the user's.
+            status_counts_nothing_of_the_stores_own
         }
         "batches" batches {
             /// One bad entry of many takes the good ones with it.

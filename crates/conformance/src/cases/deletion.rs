@@ -126,3 +126,16 @@ pub(super) fn namespaces_are_deleted_by_what_they_hold_in_the_end(ground: &Groun
         fails(block_on(store.delete_namespace(&space, true)), ErrorKind::NotFound);
     }
 }
+
+pub(super) fn status_counts_nothing_of_the_stores_own(ground: &Ground) {
+    let store = ground.store();
+    let long = metadata(&format!(r#"{{"long":"{}"}}"#, "x".repeat(60_000)));
+    block_on(async {
+        store.set("mine", "v").await.expect("sets");
+        for n in 0..200 {
+            store.create_namespace(&namespace(&format!("n{n}")), long.clone()).await.expect("creates");
+        }
+        let status = store.status().await.expect("is known");
+        assert_eq!((status.entries, status.bytes, status.namespaces), (1, 5, 201));
+    });
+}

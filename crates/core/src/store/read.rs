@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many items are asked for at once.
-const PAGE_ITEMS: usize = 1000;
+pub(super) const PAGE_ITEMS: usize = 1000;
 
 impl Store {
     /// The entry at `key`, if there is one.

@@ -1,12 +1,14 @@
 //! How a store is.
 
-use super::Store;
+use super::{Store, read::PAGE_ITEMS};
 use crate::{
     address::Range,
     engine::{Durability, EngineStatus, Reach, Scan},
+    entry::Entry,
     error::Result,
     id::{Lineage, Revision, StoreId},
     limits::Limits,
+    time::Timestamp,
 };
 
 /// How a store is; that it answered at all says that it is healthy.
@@ -50,8 +52,7 @@ impl Store {
         let capabilities = self.engine.capabilities();
         let EngineStatus { store, lineage, revision, entries, bytes, size, oldest, changes } =
             self.engine.status(now).await?;
-        let own =
-            self.engine.scan(Scan { range: Range::reserved(), reverse: false, limit: usize::MAX, now }).await?.value.items;
+        let (own_entries, own_bytes) = self.own(now).await?;
         Ok(Status {
             engine: capabilities.engine,
             durability: capabilities.durability,
@@ -59,13 +60,28 @@ impl Store {
             store,
             lineage,
             revision,
-            entries: entries.saturating_sub(own.len() as u64),
-            bytes: bytes.saturating_sub(own.iter().map(crate::Entry::bytes).sum()),
+            entries: entries.saturating_sub(own_entries),
+            bytes: bytes.saturating_sub(own_bytes),
             size,
             namespaces: self.list_namespaces().await?.len() as u64,
             oldest,
             changes,
             limits: capabilities.limits,
         })
+    }
+
+    /// How many entries the store keeps about itself, and their bytes.
+    async fn own(&self, now: Timestamp) -> Result<(u64, u64)> {
+        let (mut entries, mut bytes) = (0, 0);
+        let mut range = Range::reserved();
+        loop {
+            let page = self.engine.scan(Scan { range: range.clone(), reverse: false, limit: PAGE_ITEMS, now }).await?.value;
+            entries += page.items.len() as u64;
+            bytes += page.items.iter().map(Entry::bytes).sum::<u64>();
+            match page.items.last() {
+                Some(last) if page.more => range = range.after(&last.address),
+                _ => return Ok((entries, bytes)),
+            }
+        }
     }
 }
