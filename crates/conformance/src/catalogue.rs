@@ -165,6 +165,8 @@ macro_rules! __catalogue {
             g13_adding_and_annotating_refuse_what_they_cannot_change
             /// What the store keeps about itself can be read, written or counted by anybody.
             g13_reserved_namespaces_are_out_of_reach
+            /// Metadata that is damaged inside ends the engine, or the thread in which it writes, with the next merge.
+            g13_damaged_metadata_is_told_and_stops_nobody
         }
         "G13" writes {
             /// An imported version of 0 makes an entry that is there and absent; the largest one breaks the next write.

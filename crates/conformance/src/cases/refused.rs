@@ -116,3 +116,21 @@ pub(super) fn g13_reserved_namespaces_are_out_of_reach(ground: &Ground) {
         assert_eq!(seam.picture(), before);
     });
 }
+
+pub(super) fn g13_damaged_metadata_is_told_and_stops_nobody(ground: &Ground) {
+    let mut seam = ground.open();
+    let damaged = Metadata::from_stored("{\"a\":}").expect("looks like an object");
+    let write = |change| Action::Put { value: Value::opaque("1"), expires_at: None, metadata: change };
+    seam.draft().act("k", write(MetadataChange::Replace(damaged.clone()))).done();
+    for _ in 0..2 {
+        assert_eq!(seam.get("k").map(|entry| entry.metadata), Some(damaged.clone()), "what is around it can be read");
+        let merge = || MetadataChange::Merge(metadata("{\"b\":1}"));
+        let before = seam.picture();
+        for action in [write(merge()), Action::Annotate { metadata: merge(), expiry: ExpiryChange::Keep }] {
+            assert_eq!(seam.draft().put("beside", "1").act("k", action).refused().kind(), ErrorKind::Corrupt);
+        }
+        assert_eq!(seam.picture(), before);
+        seam = ground.reopen(seam);
+    }
+    seam.draft().act("k", write(MetadataChange::Replace(metadata("{}")))).put("beside", "1").done();
+}
