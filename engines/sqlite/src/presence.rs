@@ -12,11 +12,9 @@ use std::{
 
 use larder_core::Result;
 
-/// What makes two paths the same file.
-#[cfg(unix)]
-type Identity = (u64, u64);
-#[cfg(not(unix))]
-type Identity = std::path::PathBuf;
+/// What makes two paths the same file: device and inode, or the path where there are none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] std::path::PathBuf);
 
 /// How many stores of this process have each file open.
 static OPEN: Mutex<BTreeMap<Identity, usize>> = Mutex::new(BTreeMap::new());
@@ -64,10 +62,10 @@ fn lock() -> MutexGuard<'static, BTreeMap<Identity, usize>> {
 #[cfg(unix)]
 fn identify(path: &Path) -> Identity {
     use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(path).map_or((0, 0), |metadata| (metadata.dev(), metadata.ino()))
+    Identity(std::fs::metadata(path).map_or((0, 0), |metadata| (metadata.dev(), metadata.ino())))
 }
 
 #[cfg(not(unix))]
 fn identify(path: &Path) -> Identity {
-    path.to_owned()
+    Identity(path.to_owned())
 }
