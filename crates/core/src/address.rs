@@ -65,6 +65,13 @@ impl Range {
         Self::prefix(namespace, "")
     }
 
+    /// One address alone.
+    pub fn key(address: &Address) -> Self {
+        let Address { namespace, key } = address;
+        let edge = |key: &str| Edge { namespace: namespace.as_str().to_owned(), key: key.to_owned() };
+        Self { start: edge(key), end: Some(edge(&after_name(key))) }
+    }
+
     /// The keys of `namespace` that begin with `prefix`, taken literally.
     pub fn prefix(namespace: &Namespace, prefix: &str) -> Self {
         let namespace = namespace.as_str();

@@ -64,7 +64,8 @@ pub struct ChangesQuery {
     pub after: Revision,
     /// Only changes in these ranges; none means all. At most [`ChangesQuery::RANGES_MAX`].
     pub ranges: Vec<Range>,
-    /// Stop after the commit that brings the number of changes to this many; at least 1. A commit is never cut.
+    /// Stop after the commit that brings the number of changes to this many; at least 1. A commit is never cut. An engine
+    /// may stop after an earlier commit, when it has read much, but not before the first.
     pub limit: usize,
 }
 

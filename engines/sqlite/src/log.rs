@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql};
 use crate::{
     apply::PLACES,
     error::{corrupt, explain},
-    read::{one_moment, within_any},
+    read::{PAGE_BYTES_MAX, one_moment, within_any},
     row::{self, ENTRY},
 };
 
@@ -47,9 +47,10 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
         let head = Revision::new(head.cast_unsigned());
         let mut found = Changes { changes: Vec::new(), through: head, head };
         let mut namespace = None;
+        let mut bytes = 0;
         while let Some(row) = rows.next().map_err(explain)? {
             let revision = Revision::new(row::number(row, 0)?.cast_unsigned());
-            if found.changes.len() >= query.limit.max(1)
+            if (found.changes.len() >= query.limit.max(1) || bytes >= PAGE_BYTES_MAX)
                 && let Some(last) = found.changes.last()
                 && last.revision != revision
             {
@@ -58,14 +59,16 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
             }
             let address = row::address_like(row, 4, &mut namespace)?;
             let kind: String = row.get(3).map_err(explain)?;
-            found.changes.push(Change {
+            let change = Change {
                 revision,
                 at: Timestamp::from_millis_saturating(row::number(row, 2)?),
                 kind: ChangeKind::parse(&kind).ok_or_else(|| corrupt("a change is of no known kind"))?,
                 before: row::entry(row, 6, || Ok(address.clone()))?,
                 after: after_change(connection, &address, row::number(row, 1)?)?,
                 address,
-            });
+            };
+            bytes += change.before.iter().chain(&change.after).map(Entry::bytes).sum::<u64>();
+            found.changes.push(change);
         }
         Ok(found)
     })

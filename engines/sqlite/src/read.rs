@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A page ends early when it holds this many bytes.
-const PAGE_BYTES_MAX: u64 = 8 << 20;
+pub(crate) const PAGE_BYTES_MAX: u64 = 8 << 20;
 
 /// Runs `read` in a read transaction: every query in it sees the same moment.
 pub(crate) fn one_moment<T>(connection: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {

@@ -14,6 +14,7 @@ use std::{
 
 use futures_channel::oneshot;
 
+use super::watch::Follower;
 use crate::{
     commit::{Commit, Outcome},
     engine::Engine,
@@ -32,6 +33,7 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 pub(super) struct Committer {
     engine: Arc<dyn Engine>,
     world: Arc<dyn World>,
+    follower: Arc<Follower>,
     queue: Mutex<Queue>,
 }
 
@@ -52,8 +54,8 @@ struct Waiting {
 type Answer = oneshot::Sender<Result<Outcome>>;
 
 impl Committer {
-    pub(super) fn new(engine: Arc<dyn Engine>, world: Arc<dyn World>) -> Self {
-        Self { engine, world, queue: Mutex::default() }
+    pub(super) fn new(engine: Arc<dyn Engine>, world: Arc<dyn World>, follower: Arc<Follower>) -> Self {
+        Self { engine, world, follower, queue: Mutex::default() }
     }
 
     /// Hands `commit` to the engine, together with whatever else is waiting.
@@ -98,6 +100,7 @@ impl Committer {
                 // The caller may have gone; the commit has happened all the same.
                 let _ = answer.send(outcome);
             }
+            self.follower.nudge();
             // Whoever was answered just now may have more: the next group is larger for waiting a turn. Behind an
             // engine that answers at once there is nothing to gain, unless somebody came meanwhile; then the turn of
             // the caller who works for everybody ends here.
@@ -205,7 +208,8 @@ mod tests {
     #[test]
     fn work_that_is_abandoned_wakes_nobody_under_its_lock() {
         let engine = Arc::new(MemoryEngine::new(StoreId::from_bytes([1; 16])));
-        let committer = Arc::new(Committer::new(engine, Arc::new(Still)));
+        let follower = Follower::new(engine.clone(), Arc::new(Still));
+        let committer = Arc::new(Committer::new(engine, Arc::new(Still), follower));
         let eager = Arc::new(Eager { committer: committer.clone(), woken_free: AtomicUsize::new(0) });
         let waker = Waker::from(eager.clone());
         committer.queue().busy = true;

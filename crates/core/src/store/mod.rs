@@ -11,6 +11,7 @@ mod read;
 mod select;
 mod set;
 mod status;
+mod watch;
 mod write;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use read::Pages;
 pub use select::{Listing, Select};
 pub use set::{Set, Stamp};
 pub use status::Status;
+pub use watch::{Batch, Position, Watch, WatchBuilder};
 
 use crate::{
     address::Address,
@@ -33,6 +35,7 @@ use crate::{
     world::World,
 };
 use committer::Committer;
+use watch::Follower;
 
 /// A handle to a store, bound to one of its namespaces; `default` at first.
 ///
@@ -42,6 +45,7 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     world: Arc<dyn World>,
     committer: Arc<Committer>,
+    follower: Arc<Follower>,
     namespace: Namespace,
     limits: Limits,
 }
@@ -51,8 +55,9 @@ impl Store {
     ///
     /// It keeps to [`Limits::FLOOR`], so that what fits here fits on every engine.
     pub fn new(engine: Arc<dyn Engine>, world: Arc<dyn World>) -> Self {
-        let committer = Arc::new(Committer::new(engine.clone(), world.clone()));
-        Self { engine, world, committer, namespace: Namespace::default(), limits: Limits::FLOOR }
+        let follower = Follower::new(engine.clone(), world.clone());
+        let committer = Arc::new(Committer::new(engine.clone(), world.clone(), follower.clone()));
+        Self { engine, world, committer, follower, namespace: Namespace::default(), limits: Limits::FLOOR }
     }
 
     /// The same store, bound to another namespace, which need not exist yet.

@@ -1,0 +1,241 @@
+//! Watching: every change in a range, once, in order, whole commits, from any revision that the log still reaches.
+//!
+//! A watcher reads the log. Being told that there is something to read is all that anybody does for it, so nothing is
+//! kept for a slow one, and nothing can be lost on the way to it.
+
+mod follower;
+mod interest;
+
+use std::{collections::VecDeque, fmt, sync::Arc};
+
+pub(super) use follower::Follower;
+use interest::Interest;
+
+use super::Store;
+use crate::{
+    address::{Address, Range},
+    change::{Change, ChangesQuery},
+    error::Result,
+    glob::Glob,
+    id::{Lineage, Revision},
+    key::IntoKey,
+    time::Timestamp,
+};
+
+/// How many changes a watcher reads at once; a commit is never cut.
+const CHANGES_AT_ONCE: usize = 128;
+
+/// A place in the log of a store: where to go on watching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Which past the revision belongs to.
+    pub lineage: Lineage,
+    /// Everything up to here has been seen.
+    pub revision: Revision,
+}
+
+/// The changes of one commit that a watcher asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The commit's revision.
+    pub revision: Revision,
+    /// The commit's clock.
+    pub at: Timestamp,
+    /// What it changed, in order; never empty.
+    pub changes: Vec<Change>,
+}
+
+/// What to watch, and from when on.
+#[must_use = "a watch begins when it is started"]
+#[derive(Debug)]
+pub struct WatchBuilder<'a> {
+    store: &'a Store,
+    target: Result<Target>,
+    from: From,
+}
+
+#[derive(Debug)]
+struct Target {
+    interest: Interest,
+    /// `None` is everything but what the store keeps about itself.
+    range: Option<Range>,
+    glob: Option<Glob>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Now,
+    Revision(Revision),
+    Position(Position),
+}
+
+impl Store {
+    /// Watches one key.
+    pub fn watch_key(&self, key: impl IntoKey) -> WatchBuilder<'_> {
+        let target = self.address(key).map(|address| Target {
+            range: Some(Range::key(&address)),
+            interest: Interest::Key(address),
+            glob: None,
+        });
+        WatchBuilder { store: self, target, from: From::Now }
+    }
+
+    /// Watches the keys of this namespace that begin with `prefix`, taken literally; all of them when it is empty.
+    pub fn watch(&self, prefix: &str) -> WatchBuilder<'_> {
+        let range = Some(Range::prefix(&self.namespace, prefix));
+        let interest = Interest::Prefix(self.namespace.clone(), prefix.to_owned());
+        WatchBuilder { store: self, target: Ok(Target { interest, range, glob: None }), from: From::Now }
+    }
+
+    /// Watches the keys of this namespace that match `glob`.
+    pub fn watch_glob(&self, glob: Glob) -> WatchBuilder<'_> {
+        let mut watch = self.watch(glob.literal_prefix());
+        if let Ok(target) = &mut watch.target {
+            target.glob = Some(glob);
+        }
+        watch
+    }
+
+    /// Watches every namespace.
+    pub fn watch_all(&self) -> WatchBuilder<'_> {
+        let target = Target { interest: Interest::Store, range: None, glob: None };
+        WatchBuilder { store: self, target: Ok(target), from: From::Now }
+    }
+}
+
+impl WatchBuilder<'_> {
+    /// Everything that came after `revision`, and then what comes.
+    pub fn after(mut self, revision: Revision) -> Self {
+        self.from = From::Revision(revision);
+        self
+    }
+
+    /// From where another watch of this store was.
+    pub fn resume(mut self, position: Position) -> Self {
+        self.from = From::Position(position);
+        self
+    }
+
+    /// Starts the watch: from this moment on nothing is missed.
+    ///
+    /// # Errors
+    /// `Trimmed` when the log does not reach back that far, or belongs to another past; `Invalid` for a bad key.
+    pub async fn start(self) -> Result<Watch> {
+        let Self { store, target, from } = self;
+        let target = target?;
+        let status = store.engine.status(store.world.now()).await?;
+        let position = match from {
+            From::Now => Position { lineage: status.lineage, revision: status.revision },
+            From::Revision(revision) => Position { lineage: status.lineage, revision },
+            From::Position(position) => position,
+        };
+        let id = store.follower.watch(target.interest.clone());
+        let mut watch = Watch { store: store.clone(), target, position, ready: VecDeque::new(), id };
+        // Reads at once, so that one who comes too late is told here and not later.
+        watch.store.follower.marked(id).await;
+        watch.read().await?;
+        Ok(watch)
+    }
+}
+
+/// A watch that was started; it ends when it is dropped.
+///
+/// However slow its reader, it keeps no more than a page of the log.
+pub struct Watch {
+    store: Store,
+    target: Target,
+    /// Everything up to here was read; what of it was not handed out stands in `ready`.
+    position: Position,
+    ready: VecDeque<Batch>,
+    id: u64,
+}
+
+impl Watch {
+    /// The next commit that changed something here; waits for it.
+    ///
+    /// Dropping the future loses nothing: asking again goes on where it was.
+    ///
+    /// # Errors
+    /// `Trimmed` when the log no longer reaches back to where this watch is: what came in between is lost to it, and it
+    /// starts over. What else the engine meets; asking again tries again.
+    pub async fn next(&mut self) -> Result<Batch> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(batch);
+            }
+            self.store.follower.marked(self.id).await;
+            // The mark is gone; should the read fail, or be given up half-way, it has to come back.
+            let mut unread = Unread { follower: self.store.follower.clone(), id: Some(self.id) };
+            self.read().await?;
+            unread.id = None;
+        }
+    }
+
+    /// Where a watch that goes on after the batches handed out so far has to begin. While somebody waits for the next
+    /// one, it moves on with the store, so that a quiet watch can be resumed long after.
+    pub fn position(&self) -> Position {
+        let revision = match self.ready.front() {
+            // What was read and not yet handed out is still to come.
+            Some(batch) => Revision::new(batch.revision.get() - 1),
+            None => {
+                self.store.follower.seen(self.id).map_or(self.position.revision, |seen| seen.max(self.position.revision))
+            }
+        };
+        Position { revision, ..self.position }
+    }
+
+    /// Reads a page of the log.
+    async fn read(&mut self) -> Result<()> {
+        let query = ChangesQuery {
+            lineage: self.position.lineage,
+            after: self.position.revision,
+            ranges: self.target.range.iter().cloned().collect(),
+            limit: CHANGES_AT_ONCE,
+        };
+        let found = self.store.engine.changes(query).await?;
+        for change in found.changes.into_iter().filter(|change| self.target.matches(&change.address)) {
+            match self.ready.back_mut() {
+                Some(batch) if batch.revision == change.revision => batch.changes.push(change),
+                _ => self.ready.push_back(Batch { revision: change.revision, at: change.at, changes: vec![change] }),
+            }
+        }
+        self.position.revision = found.through;
+        if found.through < found.head {
+            self.store.follower.mark(self.id);
+        }
+        Ok(())
+    }
+}
+
+/// Marks a watcher again when it is dropped, unless that was called off.
+struct Unread {
+    follower: Arc<Follower>,
+    id: Option<u64>,
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.follower.mark(id);
+        }
+    }
+}
+
+impl Target {
+    fn matches(&self, address: &Address) -> bool {
+        let glob = self.glob.as_ref().is_none_or(|glob| glob.matches(&address.key));
+        glob && (self.range.is_some() || !address.namespace.is_reserved())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.store.follower.forget(self.id);
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("target", &self.target).field("position", &self.position).finish_non_exhaustive()
+    }
+}
