@@ -10,7 +10,7 @@ pub(crate) fn create(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.execute_batch(larder_sqlite::SCHEMA)?;
-    connection.execute("INSERT INTO store VALUES (1, 'raw', 0, 0, 0, 0, 0, 0, 0, NULL)", [])?;
+    connection.execute("INSERT INTO store VALUES (1, 'raw', 0, 0, 0, 0, 0, 0, 0, 0, NULL)", [])?;
     settings(&connection)?;
     Ok(connection)
 }
@@ -54,7 +54,7 @@ pub(crate) fn commit(transaction: &Transaction<'_>, revision: u32) -> rusqlite::
 /// Writes what every transaction leaves behind.
 pub(crate) fn head(transaction: &Transaction<'_>, revision: u32) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("UPDATE store SET revision = ?1, entries = ?1, bytes = ?1, changes = ?1")?
+        .prepare_cached("UPDATE store SET revision = ?1, entries = ?1, bytes = ?1, changes = ?1, log_bytes = ?1")?
         .execute(params![revision])?;
     Ok(())
 }

@@ -117,6 +117,14 @@ macro_rules! __catalogue {
             g8_touching_extends_and_setting_ends_an_expiry
             /// The clock steps back, and an entry that was written over is found under what had replaced it.
             g8_the_log_knows_what_expired_as_it_was
+            /// Nobody finds what has expired, and it stays for ever; or what was renewed in the meantime goes with it.
+            g8_what_has_expired_can_be_swept_up
+        }
+        "keeping" keeping {
+            /// The log grows without end, or forgets what is young enough, or a part of a commit.
+            keeping_forgets_what_is_too_old
+            /// The bound is on the number of changes, and a few large values fill the disk.
+            keeping_forgets_what_is_too_much
         }
         "G9" order {
             /// A collation, UTF-16 or a locale decides the order.

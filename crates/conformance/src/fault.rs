@@ -121,6 +121,10 @@ impl Engine for Fault {
         self.below.trim(trim)
     }
 
+    fn expired(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Vec<Address>>> {
+        self.below.expired(now, limit)
+    }
+
     fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
         self.below.status(now)
     }

@@ -68,6 +68,11 @@ pub trait Engine: Debug + Shared + 'static {
     /// Forgets old changes and old ids, and gives the space back where the engine can.
     fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>>;
 
+    /// Entries that are stored although they have expired, those that did so first in front; at most `limit`.
+    ///
+    /// They are absent to everyone; this is for whoever sweeps them up, with commits like any other.
+    fn expired(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Vec<Address>>>;
+
     /// How the store is.
     fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>>;
 
@@ -197,4 +202,6 @@ pub struct EngineStatus {
     pub oldest: Revision,
     /// How many changes the log holds.
     pub changes: u64,
+    /// Their bytes: keys, and the values and metadata from before.
+    pub log_bytes: u64,
 }

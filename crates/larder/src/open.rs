@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_core::{Durability, Error, ErrorKind, Result, Store, StoreId, World, memory::MemoryEngine};
+use larder_core::{Durability, Engine, Error, ErrorKind, Result, Retention, Store, StoreId, World, memory::MemoryEngine};
 
 use crate::world::SystemWorld;
 
@@ -20,13 +20,14 @@ pub struct Builder {
     url: String,
     durability: Option<Durability>,
     create: bool,
+    retention: Option<Retention>,
     world: Option<Arc<dyn World>>,
 }
 
 impl Builder {
     /// A store at `url`.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), durability: None, create: true, world: None }
+        Self { url: url.into(), durability: None, create: true, retention: Some(Retention::default()), world: None }
     }
 
     /// When an acknowledged commit has to be safe; `Full` unless said otherwise.
@@ -45,6 +46,14 @@ impl Builder {
         self
     }
 
+    /// How long the log and commit ids are kept; [`Retention::default`] unless said otherwise. `None` keeps them for ever,
+    /// and leaves expired entries where they are until [`Store::keep`] is called.
+    #[must_use]
+    pub fn retention(mut self, retention: Option<Retention>) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Time, chance and tasks from elsewhere than the system.
     #[must_use]
     pub fn world(mut self, world: Arc<dyn World>) -> Self {
@@ -57,7 +66,16 @@ impl Builder {
     /// # Errors
     /// As [`open`].
     pub async fn open(self) -> Result<Store> {
-        let world = self.world.unwrap_or_else(|| Arc::new(SystemWorld::new()));
+        let world = self.world.clone().unwrap_or_else(|| Arc::new(SystemWorld::new()));
+        let engine = self.engine(&*world).await?;
+        let store = Store::new(engine, world);
+        if let Some(retention) = self.retention {
+            store.keep_in_background(retention);
+        }
+        Ok(store)
+    }
+
+    async fn engine(&self, world: &dyn World) -> Result<Arc<dyn Engine>> {
         let fresh = StoreId::from_bytes(world.random().to_be_bytes());
         let Some((scheme, rest)) = self.url.split_once(':') else {
             let message = format!("the store {:?} has no engine in front: write sqlite:PATH or memory:", self.url);
@@ -68,13 +86,13 @@ impl Builder {
             "memory" if self.durability.is_some_and(|durability| durability != Durability::Volatile) => {
                 Err(Error::new(ErrorKind::Unsupported, "the store memory: is gone with its process and cannot be durable"))
             }
-            "memory" => Ok(Store::new(Arc::new(MemoryEngine::new(fresh)), world)),
+            "memory" => Ok(Arc::new(MemoryEngine::new(fresh))),
             #[cfg(feature = "sqlite")]
             "sqlite" => {
                 let mut config = larder_sqlite::SqliteConfig::new(rest);
                 config.durability = self.durability.unwrap_or_default();
                 config.create = self.create;
-                Ok(Store::new(Arc::new(larder_sqlite::SqliteEngine::open(config, fresh).await?), world))
+                Ok(Arc::new(larder_sqlite::SqliteEngine::open(config, fresh).await?))
             }
             _ => Err(unknown(scheme)),
         }

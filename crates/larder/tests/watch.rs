@@ -212,8 +212,8 @@ async fn namespaces_do_not_hear_each_other() {
         let heard = |changes: Vec<Change>| changes.into_iter().map(|change| change.address).collect::<Vec<_>>();
         let at = |namespace: &Namespace, key: &str| Address::new(namespace.clone(), Key::new(key).expect("a good key"));
         let (ours, theirs) = (at(&Namespace::default(), "ours"), at(&namespace, "theirs"));
-        assert_eq!(heard(read(&mut hears[0], 1).await), [ours.clone()]);
-        assert_eq!(heard(read(&mut hears[1], 1).await), [theirs.clone()]);
+        assert_eq!(heard(read(&mut hears[0], 1).await), std::slice::from_ref(&ours));
+        assert_eq!(heard(read(&mut hears[1], 1).await), std::slice::from_ref(&theirs));
         assert_eq!(heard(read(&mut hears[2], 2).await), [theirs, ours]);
         for watch in &mut hears {
             assert!(is_quiet(watch).await);

@@ -24,12 +24,13 @@ pub(crate) struct Head {
     entries: i64,
     bytes: i64,
     changes: i64,
+    log_bytes: i64,
     relaxed_boot: Option<String>,
 }
 
 impl Head {
     pub(crate) fn read(connection: &Connection) -> Result<Self> {
-        let sql = "SELECT revision, oldest, ids_since, entries, bytes, changes, relaxed_boot FROM store";
+        let sql = "SELECT revision, oldest, ids_since, entries, bytes, changes, log_bytes, relaxed_boot FROM store";
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Self {
                 revision: row.get(0)?,
@@ -38,7 +39,8 @@ impl Head {
                 entries: row.get(3)?,
                 bytes: row.get(4)?,
                 changes: row.get(5)?,
-                relaxed_boot: row.get(6)?,
+                log_bytes: row.get(6)?,
+                relaxed_boot: row.get(7)?,
             })
         };
         prepare(connection, sql)?.query_row([], read).map_err(explain)
@@ -46,9 +48,10 @@ impl Head {
 
     /// Writes the row back. `boot` is named by commits that a power cut may take.
     pub(crate) fn write(&self, connection: &Connection, boot: Option<&str>) -> Result<()> {
-        let sql = "UPDATE store SET revision = ?1, entries = ?2, bytes = ?3, changes = ?4, relaxed_boot = ?5";
+        let sql =
+            "UPDATE store SET revision = ?1, entries = ?2, bytes = ?3, changes = ?4, log_bytes = ?5, relaxed_boot = ?6";
         let boot = boot.or(self.relaxed_boot.as_deref());
-        run(connection, sql, (self.revision, self.entries, self.bytes, self.changes, boot))
+        run(connection, sql, (self.revision, self.entries, self.bytes, self.changes, self.log_bytes, boot))
     }
 }
 
@@ -102,17 +105,17 @@ pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) 
     let mut ordinal = 0;
     let mut writes = Vec::with_capacity(decided.len());
     for (write, Decided { stored, effect }) in commit.writes.iter().zip(decided) {
-        let mut log = |kind: ChangeKind, before: Option<i64>| {
+        let mut log = |kind: ChangeKind, before: Option<&Stored>| {
             let place = (revision, ordinal);
             ordinal += 1;
-            append(connection, place, commit.now, kind, &write.address, before)
+            head.log_bytes += before.map_or(write.address.key.len() as i64, |before| before.bytes);
+            append(connection, place, commit.now, kind, &write.address, before.map(|before| before.id))
         };
-        let id = stored.as_ref().map(|stored| stored.id);
         if effect.expired {
-            log(ChangeKind::Expired, id)?;
+            log(ChangeKind::Expired, stored.as_ref())?;
         }
         if let Some(kind) = effect.change {
-            log(kind, id.filter(|_| !effect.expired))?;
+            log(kind, stored.as_ref().filter(|_| !effect.expired))?;
         }
         writes.push(effect.written);
         apply(connection, head, &write.address, stored.as_ref(), effect.store)?;

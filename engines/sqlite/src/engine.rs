@@ -126,6 +126,10 @@ impl Engine for SqliteEngine {
         })
     }
 
+    fn expired(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Vec<Address>>> {
+        self.readers.read(limit <= SMALL, move |connection| read::expired(connection, now, limit))
+    }
+
     fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
         self.readers.read(false, move |connection| read::status(connection, now))
     }

@@ -140,7 +140,7 @@ fn create(path: &Path, fresh: StoreId) -> Result<()> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(explain)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(explain)?;
     migrate(&mut connection)?;
-    let row = "INSERT INTO store VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, NULL)";
+    let row = "INSERT INTO store VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, NULL)";
     connection.execute(row, [fresh.to_string()]).map_err(explain)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
     connection.close().map_err(|(_, error)| explain(error))?;

@@ -114,11 +114,20 @@ pub(crate) fn trim_step(connection: &mut Connection, trim: Trim) -> Result<Step>
         "UPDATE store SET oldest = max(oldest, min(?1, revision)), ids_since = max(ids_since, ?2)",
         &[&through, &ids_before.as_millis()],
     )?;
+    let end = through.saturating_add(1).saturating_mul(PLACES);
+    let bytes: i64 = transaction
+        .query_row(
+            "SELECT coalesce(sum(octet_length(key) + coalesce(octet_length(value), 0) + coalesce(octet_length(metadata), 0)), 0) \
+             FROM (SELECT key, value, metadata FROM log WHERE place < ?1 ORDER BY place LIMIT ?2)",
+            (end, TRIM_ROWS.cast_signed()),
+            |row| row.get(0),
+        )
+        .map_err(explain)?;
     let changes = run(
         "DELETE FROM log WHERE place IN (SELECT place FROM log WHERE place < ?1 ORDER BY place LIMIT ?2)",
-        &[&through.saturating_add(1).saturating_mul(PLACES), &TRIM_ROWS.cast_signed()],
+        &[&end, &TRIM_ROWS.cast_signed()],
     )?;
-    run("UPDATE store SET changes = changes - ?1", &[&changes.cast_signed()])?;
+    run("UPDATE store SET changes = changes - ?1, log_bytes = log_bytes - ?2", &[&changes.cast_signed(), &bytes])?;
     // An id begins with its time, so ids made before a moment are smaller than the first one made at it.
     let first_kept = CommitId::new(ids_before, 0);
     let ids = run(

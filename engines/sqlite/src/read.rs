@@ -148,6 +148,17 @@ pub(crate) fn count(connection: &Connection, range: &Range, now: Timestamp) -> R
     })
 }
 
+pub(crate) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Address>> {
+    let sql = "SELECT namespace, key FROM entries WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(explain)?;
+    let mut rows = statement.query((now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX))).map_err(explain)?;
+    let (mut found, mut namespace) = (Vec::new(), None);
+    while let Some(row) = rows.next().map_err(explain)? {
+        found.push(row::address_like(row, 0, &mut namespace)?);
+    }
+    Ok(found)
+}
+
 pub(crate) fn status(connection: &Connection, now: Timestamp) -> Result<EngineStatus> {
     one_moment(connection, |connection| {
         let expired = "SELECT count(*), coalesce(sum(octet_length(key) + octet_length(value) + coalesce(octet_length(metadata), 0)), 0) \
@@ -156,7 +167,7 @@ pub(crate) fn status(connection: &Connection, now: Timestamp) -> Result<EngineSt
             connection.query_row(expired, [now.as_millis()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(explain)?;
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).map_err(explain)?;
         let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(explain)?;
-        let sql = "SELECT store_id, lineage, revision, entries, bytes, oldest, changes FROM store";
+        let sql = "SELECT store_id, lineage, revision, entries, bytes, oldest, changes, log_bytes FROM store";
         let mut statement = connection.prepare_cached(sql).map_err(explain)?;
         let mut rows = statement.query([]).map_err(explain)?;
         let row = rows.next().map_err(explain)?.ok_or_else(|| corrupt("the table store is empty"))?;
@@ -171,6 +182,7 @@ pub(crate) fn status(connection: &Connection, now: Timestamp) -> Result<EngineSt
             size: Some((pages * page_bytes).cast_unsigned()),
             oldest: Revision::new(unsigned(5)?),
             changes: unsigned(6)?,
+            log_bytes: unsigned(7)?,
         })
     })
 }

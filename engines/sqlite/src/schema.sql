@@ -11,6 +11,7 @@ CREATE TABLE store (
     entries INTEGER NOT NULL,         -- rows of entries
     bytes INTEGER NOT NULL,           -- their keys, values and metadata
     changes INTEGER NOT NULL,         -- rows of log
+    log_bytes INTEGER NOT NULL,       -- their keys, values and metadata
     relaxed_boot TEXT                 -- the boot of the system in which commits were made that a power cut may have taken
 ) STRICT;
 

@@ -3,7 +3,7 @@
 use futures_lite::future::block_on;
 use larder_core::{
     Action, Change, ChangeKind, ChangesQuery, Condition, ErrorKind, Expected, ExpiryChange, Found, MetadataChange, Outcome,
-    Range, Revision, Select, Timestamp, Value, Version,
+    Range, Retention, Revision, Select, Timestamp, Value, Version,
 };
 
 use crate::ground::{Ground, Seam, at, fails, metadata, prefix, put, put_until, seconds};
@@ -201,4 +201,31 @@ pub(super) fn g8_the_log_knows_what_expired_as_it_was(ground: &Ground) {
     let kinds: Vec<ChangeKind> = log.iter().map(|change| change.kind).collect();
     assert_eq!(kinds, [ChangeKind::Expired, ChangeKind::Created, ChangeKind::Updated]);
     assert_eq!(seam.get("brief").map(|entry| entry.version), Some(Version::new(2)), "what has expired does not return");
+}
+
+pub(super) fn g8_what_has_expired_can_be_swept_up(ground: &Ground) {
+    let seam = ground.open();
+    for (key, lives) in [("late", 30), ("soon", 10), ("later", 40), ("middle", 20), ("renewed", 15)] {
+        seam.draft().act(key, put_until("1", seam.now().after(seconds(lives)))).done();
+    }
+    seam.put("stays", "1");
+    seam.draft().act("renewed", put_until("2", seam.now().after(seconds(90)))).done();
+    let expired = |limit| block_on(seam.engine.expired(seam.now(), limit)).expect("finds");
+    assert!(expired(9).is_empty());
+    seam.world.step(seconds(30));
+    assert_eq!(expired(9), [at("soon"), at("middle"), at("late")], "in the order of their expiry");
+    assert_eq!(expired(2), [at("soon"), at("middle")]);
+
+    let since = seam.head();
+    let kept = block_on(seam.store().keep(Retention::default())).expect("keeps");
+    assert_eq!((kept.expired, kept.changes), (3, 0));
+    assert!(expired(9).is_empty());
+    let log = seam.changes_after(since);
+    assert!(
+        log.iter().all(|change| change.kind == ChangeKind::Expired && change.before.is_some() && change.after.is_none())
+    );
+    assert_eq!(log.iter().map(|change| change.address.clone()).collect::<Vec<_>>(), [at("soon"), at("middle"), at("late")]);
+    assert_eq!(seam.keys(), ["later", "renewed", "stays"]);
+    seam.world.step_back(seconds(30));
+    assert_eq!(seam.keys(), ["later", "renewed", "stays"], "what was swept up does not come back");
 }

@@ -8,6 +8,7 @@ mod exact;
 mod expiry;
 mod group;
 mod history;
+mod keeping;
 mod log;
 mod namespaces;
 mod order;

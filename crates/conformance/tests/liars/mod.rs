@@ -65,6 +65,10 @@ pub(crate) trait Lie: Debug + Send + Sync + 'static {
         honest.trim(trim)
     }
 
+    fn expired(&self, honest: &Honest, now: Timestamp, limit: usize) -> Result<Vec<Address>> {
+        honest.expired(now, limit)
+    }
+
     fn status(&self, honest: &Honest, now: Timestamp) -> Result<EngineStatus> {
         honest.status_at(now)
     }
@@ -129,6 +133,10 @@ impl Honest {
 
     fn trim(&self, trim: Trim) -> Result<Trimmed> {
         block_on(self.engine().trim(trim))
+    }
+
+    fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<Address>> {
+        block_on(self.engine().expired(now, limit))
     }
 
     fn status(&self) -> EngineStatus {
@@ -230,6 +238,10 @@ impl Engine for Liar {
 
     fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
         now(self.open().and_then(|honest| self.lie.trim(honest, trim)))
+    }
+
+    fn expired(&self, at: Timestamp, limit: usize) -> BoxFuture<'_, Result<Vec<Address>>> {
+        now(self.open().and_then(|honest| self.lie.expired(honest, at, limit)))
     }
 
     fn status(&self, at: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {

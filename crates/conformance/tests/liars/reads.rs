@@ -20,6 +20,7 @@ pub(super) fn all() -> Vec<Make> {
         || Arc::new(ScansTheExpired),
         || Arc::new(CountsTheExpired),
         || Arc::new(LivesAMomentLonger),
+        || Arc::new(FindsNothingExpired),
         || Arc::new(SortsOtherwise("without case", |key| key.to_lowercase().encode_utf16().collect())),
         || Arc::new(SortsOtherwise("as UTF-16", |key| key.encode_utf16().collect())),
         || Arc::new(TakesPrefixesForPatterns),
@@ -242,6 +243,15 @@ impl Lie for CachesForItself {
             *entry = kept.filter(|entry| !entry.is_expired(now));
         }
         Ok(read)
+    }
+}
+
+/// Keeps no order of what expires when, and so finds nothing.
+#[derive(Debug)]
+struct FindsNothingExpired;
+impl Lie for FindsNothingExpired {
+    fn expired(&self, _: &Honest, _: Timestamp, _: usize) -> Result<Vec<Address>> {
+        Ok(Vec::new())
     }
 }
 

@@ -109,6 +109,10 @@ impl Engine for MemoryEngine {
         now(self.write(|mut state| state.trim(trim)))
     }
 
+    fn expired(&self, at: Timestamp, limit: usize) -> BoxFuture<'_, Result<Vec<Address>>> {
+        now(self.read(|state| state.expired(at, limit)))
+    }
+
     fn status(&self, at: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
         now(self.read(|state| state.status(at)))
     }

@@ -3,7 +3,7 @@
 //! Knows nothing of locks and futures: every method is one step that nobody can see the middle of.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
 };
 
@@ -31,8 +31,12 @@ pub(super) struct State {
     namespaces: BTreeMap<Namespace, BTreeMap<Key, Slot>>,
     /// One record a commit that changed something, in the order of revisions.
     log: VecDeque<Record>,
+    /// The bytes of its changes.
+    log_bytes: u64,
     /// The log holds what came after this revision.
     oldest: Revision,
+    /// When stored entries expire; those that never do are not here.
+    expiries: BTreeSet<(Timestamp, Address)>,
     /// What became of every id that is still remembered.
     ids: BTreeMap<CommitId, Fate>,
     /// Ids made before this moment are forgotten.
@@ -62,6 +66,12 @@ struct Before {
     entry: Option<Entry>,
 }
 
+impl Before {
+    fn bytes(&self) -> u64 {
+        self.entry.as_ref().map_or(self.address.key.len() as u64, Entry::bytes)
+    }
+}
+
 #[derive(Debug)]
 enum Fate {
     Committed(Receipt),
@@ -76,6 +86,8 @@ impl State {
             head: Revision::ZERO,
             namespaces: BTreeMap::new(),
             log: VecDeque::new(),
+            log_bytes: 0,
+            expiries: BTreeSet::new(),
             oldest: Revision::ZERO,
             ids: BTreeMap::new(),
             ids_since: Timestamp::EPOCH,
@@ -155,13 +167,20 @@ impl State {
             let slot = self.namespaces.entry(namespace.clone()).or_default().entry(key.clone()).or_default();
             let mut log = |kind, entry| {
                 slot.past.push_back((revision, record.changes.len()));
-                record.changes.push(Before { kind, address: write.address.clone(), entry });
+                let before = Before { kind, address: write.address.clone(), entry };
+                self.log_bytes += before.bytes();
+                record.changes.push(before);
             };
+            let expiry = |entry: &Option<Entry>| Some((entry.as_ref()?.expires_at?, write.address.clone()));
+            if let Some(expiry) = expiry(&slot.entry) {
+                self.expiries.remove(&expiry);
+            }
             let mut before = match effect.store {
                 Store::Keep => None,
                 Store::Put(entry) => slot.entry.replace(*entry),
                 Store::Remove => slot.entry.take(),
             };
+            self.expiries.extend(expiry(&slot.entry));
             if effect.expired {
                 log(ChangeKind::Expired, before.take());
             }
@@ -267,6 +286,7 @@ impl State {
         while let Some(record) = self.log.pop_front_if(|record| record.revision <= trim.through) {
             for change in record.changes {
                 changes += 1;
+                self.log_bytes -= change.bytes();
                 let Address { namespace, key } = &change.address;
                 let slots = self.namespaces.get_mut(namespace).expect("an address in the log has a slot");
                 let slot = slots.get_mut(key).expect("an address in the log has a slot");
@@ -290,6 +310,11 @@ impl State {
         std::mem::replace(&mut self.ids, kept).len() as u64
     }
 
+    pub(super) fn expired(&self, now: Timestamp, limit: usize) -> Vec<Address> {
+        let expired = self.expiries.iter().take_while(|(at, _)| *at <= now);
+        expired.take(limit).map(|(_, address)| address.clone()).collect()
+    }
+
     pub(super) fn status(&self, now: Timestamp) -> EngineStatus {
         let all = Range::all();
         let live = self.range(&all).filter(|entry| !entry.is_expired(now));
@@ -303,6 +328,7 @@ impl State {
             size: None,
             oldest: self.oldest,
             changes: self.log.iter().map(|record| record.changes.len() as u64).sum(),
+            log_bytes: self.log_bytes,
         }
     }
 }

@@ -6,6 +6,7 @@ mod builder;
 mod clear;
 mod committer;
 mod fold;
+mod keeper;
 mod namespaces;
 mod read;
 mod select;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use builder::CommitBuilder;
 pub use clear::Clear;
+pub use keeper::{Kept, Retention};
 pub use namespaces::NamespaceInfo;
 pub use read::Pages;
 pub use select::{Listing, Select};

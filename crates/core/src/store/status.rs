@@ -38,6 +38,8 @@ pub struct Status {
     pub oldest: Revision,
     /// How many changes the log holds.
     pub changes: u64,
+    /// Their bytes: keys, and the values and metadata from before.
+    pub log_bytes: u64,
     /// What the engine takes at most.
     pub limits: Limits,
 }
@@ -50,7 +52,7 @@ impl Store {
     pub async fn status(&self) -> Result<Status> {
         let now = self.world.now();
         let capabilities = self.engine.capabilities();
-        let EngineStatus { store, lineage, revision, entries, bytes, size, oldest, changes } =
+        let EngineStatus { store, lineage, revision, entries, bytes, size, oldest, changes, log_bytes } =
             self.engine.status(now).await?;
         let (own_entries, own_bytes) = self.own(now).await?;
         Ok(Status {
@@ -66,6 +68,7 @@ impl Store {
             namespaces: self.list_namespaces().await?.len() as u64,
             oldest,
             changes,
+            log_bytes,
             limits: capabilities.limits,
         })
     }

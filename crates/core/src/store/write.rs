@@ -130,7 +130,7 @@ pub(super) fn expiry_in(store: &Store, ttl: Duration) -> Result<Timestamp> {
 }
 
 /// Waits for all of `futures`, which make progress together; the answers are in order.
-async fn join<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
+pub(super) async fn join<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
     let mut answers: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     poll_fn(|context| {
         let mut pending = false;
