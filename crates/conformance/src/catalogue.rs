@@ -99,6 +99,10 @@ macro_rules! __catalogue {
             g7_another_past_is_not_this_one
             /// A deleted entry leaves its version or its before-image to the next one of the same key.
             g7_an_entry_can_come_and_go_and_come_again
+            /// Read from its end, the log tells a commit in two orders, begins at the wrong place or skips between pages.
+            g7_the_log_reads_backwards_as_forwards
+            /// The history of a key ends too early, tells of its neighbours, or loses a change between two pages.
+            g7_a_key_has_its_history
         }
         "G8" expiry {
             /// One way of reading forgets to ask whether an entry has expired, or asks the engine's own clock.

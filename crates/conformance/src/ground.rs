@@ -191,7 +191,7 @@ impl Seam {
 
     /// A question about the log after `after`, in the lineage of now, without ranges and nearly without limit.
     pub(crate) fn after(&self, after: Revision) -> ChangesQuery {
-        ChangesQuery { lineage: self.status().lineage, after, ranges: Vec::new(), limit: 10_000 }
+        ChangesQuery { limit: 10_000, ..ChangesQuery::after(self.status().lineage, after) }
     }
 
     pub(crate) fn changes(&self, query: ChangesQuery) -> Result<Changes> {

@@ -67,9 +67,29 @@ pub struct ChangesQuery {
     /// Stop after the commit that brings the number of changes to this many; at least 1. A commit is never cut. An engine
     /// may stop after an earlier commit, when it has read much, but not before the first.
     pub limit: usize,
+    /// From which end.
+    pub order: LogOrder,
+}
+
+/// From which end to read the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogOrder {
+    /// In the order in which things happened.
+    #[default]
+    OldestFirst,
+    /// In the other order, changes of one commit included.
+    NewestFirst {
+        /// Only changes of earlier revisions than this; `None` begins at the head.
+        before: Option<Revision>,
+    },
 }
 
 impl ChangesQuery {
+    /// Everything after `after`, oldest first, without a limit.
+    pub fn after(lineage: Lineage, after: Revision) -> Self {
+        Self { lineage, after, ranges: Vec::new(), limit: usize::MAX, order: LogOrder::OldestFirst }
+    }
+
     /// How many ranges a query has at most, on every engine.
     pub const RANGES_MAX: usize = 64;
 
@@ -91,7 +111,9 @@ impl ChangesQuery {
 pub struct Changes {
     /// The changes, in order, both sides as of one moment.
     pub changes: Vec<Change>,
-    /// Everything up to here has been looked at: the place to go on from, also when nothing matched.
+    /// Everything up to here has been looked at: the place to go on from, also when nothing matched. Read newest first,
+    /// it is everything down to here, and the next [`LogOrder::NewestFirst::before`]; with nothing left it is the query's
+    /// `after`.
     pub through: Revision,
     /// The revision of the store at that moment; nothing is left to read when `through` has reached it.
     pub head: Revision,

@@ -52,7 +52,7 @@ mod value;
 mod world;
 
 pub use address::{Address, Edge, Range};
-pub use change::{Change, ChangeKind, Changes, ChangesQuery, Trim, Trimmed};
+pub use change::{Change, ChangeKind, Changes, ChangesQuery, LogOrder, Trim, Trimmed};
 pub use commit::{
     Action, Check, Commit, Condition, Conflict, Expected, ExpiryChange, Found, MetadataChange, Outcome, Part, Receipt,
     Write, Written,

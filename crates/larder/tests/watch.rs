@@ -30,8 +30,7 @@ async fn set(store: &Store, key: &str, value: &str) -> Revision {
 /// Everything the log holds, as an engine tells it.
 async fn log(store: &Store) -> Vec<Change> {
     let lineage = store.status().await.expect("answers").lineage;
-    let query = ChangesQuery { lineage, after: Revision::ZERO, ranges: Vec::new(), limit: usize::MAX };
-    store.engine().changes(query).await.expect("reads").changes
+    store.engine().changes(ChangesQuery::after(lineage, Revision::ZERO)).await.expect("reads").changes
 }
 
 /// The next `count` changes, which have to come in whole commits, in order.

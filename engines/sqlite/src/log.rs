@@ -1,7 +1,8 @@
 //! The log: read with both sides of every change, and trimmed.
 
 use larder_core::{
-    Address, Change, ChangeKind, Changes, ChangesQuery, CommitId, Entry, Error, Result, Revision, Timestamp, Trim, Trimmed,
+    Address, Change, ChangeKind, Changes, ChangesQuery, CommitId, Entry, Error, LogOrder, Result, Revision, Timestamp, Trim,
+    Trimmed,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
@@ -33,19 +34,24 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
         if lineage.cast_unsigned() != query.lineage.get() || after < oldest || after > head {
             return Err(Error::trimmed(Revision::new(oldest.cast_unsigned())).engine("sqlite"));
         }
-        let (condition, edges) = within_any(&query.ranges, 2);
+        let (condition, edges) = within_any(&query.ranges, 3);
+        let (order, before, rest) = match query.order {
+            LogOrder::OldestFirst => ("", None, head),
+            LogOrder::NewestFirst { before } => (" DESC", before, after),
+        };
         let sql = format!(
             "SELECT revision, place, at, kind, namespace, key, {BEFORE} FROM log \
-             WHERE place >= ?1 AND ({condition}) ORDER BY place"
+             WHERE place >= ?1 AND place < ?2 AND ({condition}) ORDER BY place{order}"
         );
         let mut statement = connection.prepare_cached(&sql).map_err(explain)?;
         let first = (after + 1).saturating_mul(PLACES);
-        let mut parameters: Vec<&dyn ToSql> = vec![&first];
+        let end = before.map_or(i64::MAX, |before| i64::try_from(before.get()).unwrap_or(i64::MAX).saturating_mul(PLACES));
+        let mut parameters: Vec<&dyn ToSql> = vec![&first, &end];
         parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
         let mut rows = statement.query(&*parameters).map_err(explain)?;
 
         let head = Revision::new(head.cast_unsigned());
-        let mut found = Changes { changes: Vec::new(), through: head, head };
+        let mut found = Changes { changes: Vec::new(), through: Revision::new(rest.cast_unsigned()), head };
         let mut namespace = None;
         let mut bytes = 0;
         while let Some(row) = rows.next().map_err(explain)? {

@@ -1,8 +1,9 @@
 //! G7, as far as the seam goes: the log tells every change once, with both sides, or says that it cannot.
 
+use futures_lite::future::block_on;
 use larder_core::{
-    Action, Address, Change, ChangeKind, ChangesQuery, ErrorKind, ExpiryChange, Lineage, MetadataChange, Range, Revision,
-    Timestamp,
+    Action, Address, Change, ChangeKind, ChangesQuery, ErrorKind, ExpiryChange, Lineage, LogOrder, MetadataChange, Range,
+    Revision, Timestamp,
 };
 
 use crate::ground::{Ground, Seam, at, fails, key, metadata, namespace, prefix, put, seconds};
@@ -189,4 +190,60 @@ pub(super) fn g7_an_entry_can_come_and_go_and_come_again(ground: &Ground) {
     assert_eq!(kinds, [ChangeKind::Created, ChangeKind::Deleted].repeat(3));
     let values: Vec<_> = log.iter().filter_map(|change| change.before.as_ref()).map(|entry| entry.value.bytes()).collect();
     assert_eq!(values, [&b"1"[..], b"2", b"3"], "each deletion remembers what it deleted");
+}
+
+pub(super) fn g7_the_log_reads_backwards_as_forwards(ground: &Ground) {
+    let seam = ground.open();
+    for _ in 0..5 {
+        live(&seam);
+        seam.draft().delete("n").done();
+    }
+    let ranges = [vec![], vec![prefix("a")], vec![prefix("b"), prefix("n")], vec![prefix("nothing")]];
+    for (after, ranges) in
+        [0, 7].into_iter().flat_map(|after| ranges.iter().map(move |ranges| (Revision::new(after), ranges)))
+    {
+        let query = ChangesQuery { ranges: ranges.clone(), ..seam.after(after) };
+        let mut forwards = seam.log(query.clone());
+        forwards.reverse();
+        for limit in [1, 2, 3, 1_000] {
+            let (mut backwards, mut before) = (Vec::new(), None);
+            loop {
+                let order = LogOrder::NewestFirst { before };
+                let part = seam.changes(ChangesQuery { limit, order, ..query.clone() }).expect("is there");
+                backwards.extend(part.changes);
+                if part.through == after {
+                    break;
+                }
+                assert!(before.is_none_or(|before| part.through < before), "reading backwards gets on");
+                before = Some(part.through);
+            }
+            assert_eq!(backwards, forwards, "after {after}, {ranges:?}, {limit} at once");
+        }
+    }
+}
+
+pub(super) fn g7_a_key_has_its_history(ground: &Ground) {
+    let seam = ground.open();
+    live(&seam);
+    let store = seam.store();
+    block_on(async {
+        let mut told = Vec::new();
+        let mut before = None;
+        loop {
+            let page = store.history("a", 2, before).await.expect("is told");
+            told.extend(page.changes);
+            assert!(told.len() < 100, "the history of a few writes comes to an end");
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(lines(&told), ["created a 0->1", "deleted a 3->0", "updated a 2->3", "updated a 1->2", "created a 0->1"]);
+        assert_eq!(store.history("none", 9, None).await.expect("is told").changes, []);
+        let cut = told[2].revision;
+        seam.trim(cut, Timestamp::EPOCH);
+        let rest = store.history("a", 9, None).await.expect("is told");
+        assert_eq!((rest.changes.len(), rest.next, rest.oldest), (2, None, cut));
+        fails(store.history("", 9, None).await, ErrorKind::Invalid);
+    });
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use larder_core::{ChangeKind, Changes, ChangesQuery, ErrorKind, Range, Result, Revision};
+use larder_core::{ChangeKind, Changes, ChangesQuery, ErrorKind, LogOrder, Range, Result, Revision};
 
 use super::{Honest, Lie, Make};
 
@@ -18,6 +18,8 @@ pub(super) fn all() -> Vec<Make> {
         || Arc::new(KnowsOnePastOnly),
         || Arc::new(KnowsNoHead),
         || Arc::new(MindsNoRange),
+        || Arc::new(BeginsAtTheHead),
+        || Arc::new(TurnsNoCommit),
         || Arc::new(TakesAnyNumberOfRanges),
         || Arc::new(LogsItsOwnClock),
         || Arc::new(TellsTheLastOneAgain),
@@ -112,6 +114,33 @@ impl Lie for KnowsNoHead {
     fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
         let head = honest.status().revision;
         honest.changes(ChangesQuery { after: query.after.min(head), ..query })
+    }
+}
+
+/// Reads the log from its end, wherever it was to begin.
+#[derive(Debug)]
+struct BeginsAtTheHead;
+impl Lie for BeginsAtTheHead {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let order = match query.order {
+            LogOrder::OldestFirst => LogOrder::OldestFirst,
+            LogOrder::NewestFirst { .. } => LogOrder::NewestFirst { before: None },
+        };
+        honest.changes(ChangesQuery { order, ..query })
+    }
+}
+
+/// Reads commits from the last to the first, and each of them from its first change to its last.
+#[derive(Debug)]
+struct TurnsNoCommit;
+impl Lie for TurnsNoCommit {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let newest_first = query.order != LogOrder::OldestFirst;
+        let mut found = honest.changes(query)?;
+        if newest_first {
+            found.changes.chunk_by_mut(|one, next| one.revision == next.revision).for_each(<[_]>::reverse);
+        }
+        Ok(found)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     address::{Address, Range},
-    change::{Change, ChangeKind, Changes, ChangesQuery, Trim, Trimmed},
+    change::{Change, ChangeKind, Changes, ChangesQuery, LogOrder, Trim, Trimmed},
     commit::{Check, Commit, Conflict, Expected, Found, Outcome, Part, Receipt},
     decide::{self, Store},
     engine::{EngineStatus, Page, Resolution, Scan},
@@ -247,11 +247,25 @@ impl State {
             return Err(Error::trimmed(self.oldest).engine("memory"));
         }
         let wanted = |address: &Address| query.ranges.is_empty() || query.ranges.iter().any(|range| range.contains(address));
+        let place = |revision: Revision| self.log.partition_point(|record| record.revision <= revision);
+        let first = place(query.after);
+        let (newest_first, end) = match query.order {
+            LogOrder::OldestFirst => (false, self.log.len()),
+            LogOrder::NewestFirst { before: None } => (true, self.log.len()),
+            LogOrder::NewestFirst { before: Some(before) } => {
+                (true, self.log.partition_point(|record| record.revision < before).max(first))
+            }
+        };
         let mut changes = Vec::new();
-        let mut through = self.head;
-        for record in self.log.range(self.log.partition_point(|record| record.revision <= query.after)..) {
+        let mut through = if newest_first { query.after } else { self.head };
+        for index in first..end {
+            let record = &self.log[if newest_first { first + end - 1 - index } else { index }];
+            let told = changes.len();
             for (ordinal, before) in record.changes.iter().enumerate().filter(|(_, before)| wanted(&before.address)) {
                 changes.push(self.both_sides(record, ordinal, before));
+            }
+            if newest_first {
+                changes[told..].reverse();
             }
             if changes.len() >= query.limit.max(1) {
                 through = record.revision;

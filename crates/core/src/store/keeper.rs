@@ -108,8 +108,7 @@ impl Store {
         let status = self.engine.status(now).await?;
         let (mut outdated, mut bytes) = (status.oldest, status.log_bytes);
         loop {
-            let query =
-                ChangesQuery { lineage: status.lineage, after: outdated, ranges: Vec::new(), limit: CHANGES_AT_ONCE };
+            let query = ChangesQuery { limit: CHANGES_AT_ONCE, ..ChangesQuery::after(status.lineage, outdated) };
             let found = match self.engine.changes(query).await {
                 Ok(found) => found,
                 // Somebody else has trimmed further already.

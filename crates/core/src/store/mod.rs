@@ -6,6 +6,7 @@ mod builder;
 mod clear;
 mod committer;
 mod fold;
+mod history;
 mod keeper;
 mod namespaces;
 mod read;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use builder::CommitBuilder;
 pub use clear::Clear;
+pub use history::History;
 pub use keeper::{Kept, Retention};
 pub use namespaces::NamespaceInfo;
 pub use read::Pages;

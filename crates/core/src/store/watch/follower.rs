@@ -168,7 +168,7 @@ impl Follower {
             if self.engine.list(probe).await?.revision == after {
                 return Ok(());
             }
-            let query = ChangesQuery { lineage, after, ranges: Vec::new(), limit: CHANGES_AT_ONCE };
+            let query = ChangesQuery { limit: CHANGES_AT_ONCE, ..ChangesQuery::after(lineage, after) };
             let found = self.engine.changes(query).await?;
             let mut wakers = Vec::new();
             {

@@ -14,7 +14,7 @@ use interest::Interest;
 use super::Store;
 use crate::{
     address::{Address, Range},
-    change::{Change, ChangesQuery},
+    change::{Change, ChangesQuery, LogOrder},
     error::Result,
     glob::Glob,
     id::{Lineage, Revision},
@@ -191,6 +191,7 @@ impl Watch {
             after: self.position.revision,
             ranges: self.target.range.iter().cloned().collect(),
             limit: CHANGES_AT_ONCE,
+            order: LogOrder::OldestFirst,
         };
         let found = self.store.engine.changes(query).await?;
         for change in found.changes.into_iter().filter(|change| self.target.matches(&change.address)) {
