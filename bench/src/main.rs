@@ -8,6 +8,7 @@ mod memory;
 mod raw;
 mod report;
 mod sqlite;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -50,6 +51,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("sqlite set") {
         sqlite::writes(&mut report, &runtime, directory.path(), options.sets)?;
+    }
+    if wanted("sqlite watch") {
+        watch::measure(&mut report, &runtime, directory.path())?;
     }
     if wanted("import") {
         import::measure(&mut report, directory.path(), options.entries, options.program.as_deref())?;

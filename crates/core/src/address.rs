@@ -119,6 +119,12 @@ impl Range {
         self.end.as_ref()
     }
 
+    /// Whether this is the range of a single address.
+    pub fn is_one_key(&self) -> bool {
+        let Some((_, start, Some(end))) = self.within_namespace() else { return false };
+        !start.is_empty() && end.strip_suffix('\0') == Some(start)
+    }
+
     /// Whether nothing can be in this range.
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
@@ -196,6 +202,7 @@ mod tests {
         assert_eq!(Range::namespace(&namespace).within_namespace(), Some(("default", "", None)));
         assert_eq!(Range::prefix(&namespace, "a").within_namespace(), Some(("default", "a", Some("b"))));
         assert_eq!(Range::all().within_namespace(), None);
+        assert!(Range::key(&at("default", "a")).is_one_key() && !Range::prefix(&namespace, "a").is_one_key());
         assert_eq!(Range::after_namespace(&namespace).within_namespace(), None);
     }
 

@@ -187,7 +187,7 @@ fn changed(
         let mut statement = prepare(connection, sql)?;
         statement.query_row(&*parameters, |row| row.get::<_, i64>(0)).optional().map_err(explain)
     };
-    let sql = format!("SELECT revision FROM log WHERE place >= ?1 AND ?2 = 0 AND {condition} ORDER BY place LIMIT 1");
+    let sql = format!("SELECT revision FROM log WHERE place >= ?1 AND ?2 = 0 AND +({condition}) ORDER BY place LIMIT 1");
     if let Some(revision) = first(&sql, (at + 1).saturating_mul(PLACES), 0)? {
         return Ok(Some(Found::Changed(Revision::new(revision.cast_unsigned()))));
     }

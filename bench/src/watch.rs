@@ -1,0 +1,117 @@
+//! Watching: what it costs writers, how fast a watcher catches up, how soon it hears.
+
+use std::{path::Path, time::Instant};
+
+use larder::{Revision, Store};
+use tokio::runtime::Runtime;
+
+use crate::{
+    raw,
+    report::{Report, in_turns},
+};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const WATCHERS: u32 = 1_000;
+const SETS: u32 = 4_000;
+const CHANGES: u32 = 100_000;
+const HEARD: usize = 500;
+
+fn open(runtime: &Runtime, path: &Path) -> larder::Result<Store> {
+    runtime.block_on(larder::open(&format!("sqlite:{}", path.display())))
+}
+
+pub(crate) fn measure(report: &mut Report, runtime: &Runtime, directory: &Path) -> Outcome {
+    beside_watchers(report, runtime, directory)?;
+    catching_up(report, runtime, directory)?;
+    hearing(runtime, directory)
+}
+
+/// One writer at full speed, alone and with a thousand watchers who wait for something else.
+fn beside_watchers(report: &mut Report, runtime: &Runtime, directory: &Path) -> Outcome {
+    let alone = open(runtime, &directory.join("alone.db"))?;
+    let watched = open(runtime, &directory.join("watched.db"))?;
+    for n in 0..WATCHERS {
+        let mut watch = runtime.block_on(watched.watch(&format!("elsewhere-{n}/")).start())?;
+        runtime.spawn(async move { while watch.next().await.is_ok() {} });
+    }
+    let write = |store: &Store| {
+        runtime.block_on(async {
+            for n in 0..SETS {
+                store.set(format!("here/{}", n % 100), vec![7; 256]).await.expect("sets");
+            }
+        });
+    };
+    let [watched_rate, alone_rate] = in_turns(SETS, [&mut || write(&watched), &mut || write(&alone)]);
+    report.row("sqlite watch: one writer beside 1000 watchers", watched_rate, alone_rate, "without watchers", 0.8);
+    runtime.block_on(watched.close())?;
+    runtime.block_on(alone.close())?;
+    Ok(())
+}
+
+/// A watcher that has been away reads everything the log holds.
+fn catching_up(report: &mut Report, runtime: &Runtime, directory: &Path) -> Outcome {
+    let path = directory.join("log.db");
+    let store = open(runtime, &path)?;
+    let bulk = store.with_native_limits();
+    for first in (0..CHANGES).step_by(1000) {
+        let sets =
+            (first..first + 1000).fold(bulk.commit(), |commit, n| commit.set(format!("k/{}", n % 5000), vec![7; 256]));
+        runtime.block_on(sets.into_future())?;
+    }
+    let connection = raw::open(&path)?;
+    let [ours, raw] = in_turns(
+        CHANGES,
+        [
+            &mut || {
+                runtime.block_on(async {
+                    let mut watch = store.watch("k/").after(Revision::ZERO).start().await.expect("starts");
+                    let mut left = CHANGES as usize;
+                    while left > 0 {
+                        left -= watch.next().await.expect("goes on").changes.len();
+                    }
+                });
+            },
+            &mut || {
+                let mut statement = connection.prepare_cached("SELECT * FROM log ORDER BY place").expect("prepares");
+                let mut rows = statement.query([]).expect("queries");
+                let mut bytes = 0;
+                while let Some(row) = rows.next().expect("reads") {
+                    bytes += row.get::<_, String>(5).expect("a key").len();
+                    bytes += row.get::<_, Option<Vec<u8>>>(14).expect("a value").map_or(0, |value| value.len());
+                }
+                assert!(bytes > 0);
+            },
+        ],
+    );
+    report.row("sqlite watch: resume over 100000 changes", ours, raw, "a scan of the log's rows", 0.5);
+    runtime.block_on(store.close())?;
+    Ok(())
+}
+
+/// How long after a commit was acknowledged a watcher has it; latencies are no ratio and are told beside the table.
+fn hearing(runtime: &Runtime, directory: &Path) -> Outcome {
+    let path = directory.join("heard.db");
+    let store = open(runtime, &path)?;
+    let other = open(runtime, &path)?;
+    for (who, writer) in [("the same store", &store), ("another process's handle", &other)] {
+        let mut watch = runtime.block_on(store.watch("k").start())?;
+        let mut heard = Vec::with_capacity(HEARD);
+        runtime.block_on(async {
+            for _ in 0..HEARD {
+                let waiting = tokio::spawn(async move {
+                    watch.next().await.expect("goes on");
+                    (Instant::now(), watch)
+                });
+                writer.set("k", "x").await.expect("sets");
+                let acknowledged = Instant::now();
+                let (at, back) = waiting.await.expect("no panic");
+                watch = back;
+                heard.push(at.saturating_duration_since(acknowledged).as_micros());
+            }
+        });
+        heard.sort_unstable();
+        println!("heard of a commit of {who}: median {} us after its acknowledgement", heard[HEARD / 2]);
+    }
+    Ok(())
+}
