@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use larder::Durability;
 
 use crate::commands::{
-    backup, bench, clear, commit, completions, delete, export, import, metadata, namespaces, number, read, set, status,
-    touch,
+    backup, bench, clear, commit, completions, delete, export, history, import, metadata, namespaces, number, read, set,
+    status, touch, trim, watch,
 };
 
 /// The store that is used when none is named.
@@ -100,6 +100,9 @@ pub(crate) enum Command {
     Meta(metadata::MetaCommand),
     Add(number::AddArguments),
     Touch(touch::TouchArguments),
+    Watch(watch::WatchArguments),
+    History(history::HistoryArguments),
+    Trim(trim::TrimArguments),
     Commit(commit::CommitArguments),
     Import(import::ImportArguments),
     Export(export::ExportArguments),

@@ -83,6 +83,9 @@ impl Failure {
                     set("expected", expected(conflict.expected));
                     set("found", found(conflict.found));
                 }
+                if let Some(oldest) = error.oldest() {
+                    set("oldest", oldest.get().into());
+                }
                 if let Some(id) = error.unknown_commit() {
                     set("commit", id.to_string().into());
                 }

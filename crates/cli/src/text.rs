@@ -1,6 +1,6 @@
 //! Making text fit for eyes, terminals and shells; it knows nothing of stores.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// `text` as one word of a shell's command line.
 pub(crate) fn shell(text: &str) -> String {
@@ -22,6 +22,14 @@ pub(crate) fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// The first `characters_max` characters of `text`, and an ellipsis if there are more.
+pub(crate) fn shortened(text: &str, characters_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(characters_max) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
 }
 
 /// Whether a terminal shows `text` as it is: nothing in it but line ends and tabs controls anything.
@@ -84,6 +92,15 @@ mod tests {
             assert_eq!(grouped(number), text);
         }
         assert_eq!((size(999), size(1_500), size(2_000_000)), ("999 bytes".into(), "1.5 kB".into(), "2.0 MB".into()));
+    }
+
+    #[test]
+    fn what_is_long_is_cut_between_characters() {
+        for (text, characters_max, short) in
+            [("", 0, ""), ("äöü", 3, "äöü"), ("äöü", 2, "äö…"), ("äöü", 0, "…"), ("äöü", usize::MAX, "äöü")]
+        {
+            assert_eq!(shortened(text, characters_max), short);
+        }
     }
 
     #[test]

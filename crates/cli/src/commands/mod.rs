@@ -2,11 +2,13 @@
 
 pub(crate) mod backup;
 pub(crate) mod bench;
+pub(crate) mod change;
 pub(crate) mod clear;
 pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod export;
+pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod metadata;
 pub(crate) mod namespaces;
@@ -16,6 +18,8 @@ pub(crate) mod selection;
 pub(crate) mod set;
 pub(crate) mod status;
 pub(crate) mod touch;
+pub(crate) mod trim;
+pub(crate) mod watch;
 
 use crate::{args::Command, failure::Failure, session::Session};
 
@@ -32,6 +36,9 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Meta(command) => metadata::run(session, command).await,
         Command::Add(arguments) => number::add(session, arguments).await,
         Command::Touch(arguments) => touch::touch(session, arguments).await,
+        Command::Watch(arguments) => watch::run(session, arguments).await,
+        Command::History(arguments) => history::run(session, arguments).await,
+        Command::Trim(arguments) => trim::run(session, arguments).await,
         Command::Commit(arguments) => commit::run(session, arguments).await,
         Command::Import(arguments) => import::run(session, arguments).await,
         Command::Export(arguments) => export::run(session, arguments).await,

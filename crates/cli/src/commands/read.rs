@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     output::Output,
     session::{Missing, Session},
-    text::{is_printable, one_line, shell},
+    text::{is_printable, one_line, shell, shortened},
 };
 
 /// How many keys are asked for at once.
@@ -149,10 +149,14 @@ pub(crate) async fn scan(session: &mut Session, arguments: ScanArguments) -> Res
 }
 
 fn as_line(entry: &Entry) -> String {
-    let value = &entry.value;
+    format!("{}\t{}", one_line(&entry.address.key), value_line(&entry.value, usize::MAX))
+}
+
+/// The first `characters_max` characters of a value on one line, and that there are more if there are.
+pub(crate) fn value_line(value: &Value, characters_max: usize) -> String {
     let text = std::str::from_utf8(value.bytes()).ok().filter(|_| value.encodings().is_empty());
-    let value = text.map_or_else(|| format!("<{} bytes of binary>", value.bytes().len()), one_line);
-    format!("{}\t{value}", one_line(&entry.address.key))
+    let binary = || format!("<{} bytes of binary>", value.bytes().len());
+    text.map_or_else(binary, |text| one_line(&shortened(text, characters_max)))
 }
 
 pub(crate) async fn count(session: &mut Session, arguments: CountArguments) -> Result<(), Failure> {
