@@ -403,3 +403,31 @@ fn a_watch_that_is_killed_and_resumed_misses_nothing() {
     let whole = first(&sandbox, ENTRIES, &["--all-namespaces", "--json", "--from", "1"]);
     assert_eq!(events(&whole), seen);
 }
+
+/// Who reads more slowly than the log is kept gets whole commits as far as they go, and is told that there is a gap.
+#[test]
+fn a_reader_whom_the_log_has_left_behind_is_told() {
+    const ENTRIES: usize = 4_000;
+    let sandbox = Sandbox::new();
+    sandbox.ok(["set", "begin", "1"]);
+    let mut watching = Watching::start(&sandbox, &["--all-namespaces", "--json", "--from", "0"]);
+    assert_eq!(watching.event()["key"], "begin");
+    let (export, keys) = grouped_export(ENTRIES);
+    // Nobody reads meanwhile, and a pipe does not hold all of it.
+    assert_eq!(sandbox.feed(export, ["import", "-", "--durability", "relaxed"]).status, 0);
+    let oldest = number(&sandbox.ok(["trim", "--bytes", "0", "--json"]).json(), "oldest");
+
+    let mut rest = String::new();
+    watching.out.as_mut().expect("the pipe is open").read_to_string(&mut rest).expect("lines are text");
+    let seen: Vec<Value> = rest.lines().map(event).collect();
+    assert!(seen.len() < ENTRIES, "there is a gap");
+    assert_eq!(seen.iter().map(|event| text(event, "key")).collect::<Vec<_>>(), keys[..seen.len()]);
+    let group = |key: &str| key.split('/').next().map(str::to_owned);
+    let last = seen.last().and_then(|event| group(text(event, "key")));
+    assert_ne!(last, group(&keys[seen.len()]), "the last commit is whole");
+    let (status, error) = watching.unread();
+    assert_eq!(status, Some(5), "{error}");
+    let error = &event(&error)["error"];
+    assert_eq!((&error["code"], number(error, "oldest")), (&json!("trimmed"), oldest));
+    assert!(text(error, "next").contains(&format!("--from {oldest}")), "{error}");
+}
