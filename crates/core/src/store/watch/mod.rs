@@ -156,8 +156,9 @@ impl Watch {
     /// Dropping the future loses nothing: asking again goes on where it was.
     ///
     /// # Errors
-    /// `Trimmed` when the log no longer reaches back to where this watch is: what came in between is lost to it, and it
-    /// starts over. What else the engine meets; asking again tries again.
+    /// `Trimmed` when the log no longer reaches back to where this watch is. It stays so: what came in between is lost to
+    /// this watch, and whoever needs it reads the present and starts another. What else the engine meets; asking again
+    /// tries again.
     pub async fn next(&mut self) -> Result<Batch> {
         loop {
             if let Some(batch) = self.ready.pop_front() {
