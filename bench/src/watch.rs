@@ -1,6 +1,9 @@
 //! Watching: what it costs writers, how fast a watcher catches up, how soon it hears.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use larder::{Revision, Store};
 use tokio::runtime::Runtime;
@@ -16,12 +19,16 @@ const WATCHERS: u32 = 1_000;
 const SETS: u32 = 4_000;
 const CHANGES: u32 = 100_000;
 const HEARD: usize = 500;
+const IDLE_WATCHERS: u32 = 10_000;
+const IDLE_FOR: Duration = Duration::from_secs(20);
 
 fn open(runtime: &Runtime, path: &Path) -> larder::Result<Store> {
     runtime.block_on(larder::open(&format!("sqlite:{}", path.display())))
 }
 
 pub(crate) fn measure(report: &mut Report, runtime: &Runtime, directory: &Path) -> Outcome {
+    // First, because memory that was used and freed before would hide what this uses.
+    idling(runtime, directory)?;
     beside_watchers(report, runtime, directory)?;
     catching_up(report, runtime, directory)?;
     hearing(runtime, directory)
@@ -114,4 +121,36 @@ fn hearing(runtime: &Runtime, directory: &Path) -> Outcome {
         println!("heard of a commit of {who}: median {} us after its acknowledgement", heard[HEARD / 2]);
     }
     Ok(())
+}
+
+/// What many watchers cost who all wait for what does not come, as Linux counts it.
+fn idling(runtime: &Runtime, directory: &Path) -> Outcome {
+    let store = open(runtime, &directory.join("idle.db"))?;
+    let first = runtime.block_on(store.watch("first").start())?;
+    let Some((_, before)) = used() else { return Ok(()) };
+    for n in 0..IDLE_WATCHERS {
+        let mut watch = runtime.block_on(store.watch(&format!("nothing-{n}/")).start())?;
+        runtime.spawn(async move { while watch.next().await.is_ok() {} });
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let Some((ticks, memory)) = used() else { return Ok(()) };
+    std::thread::sleep(IDLE_FOR);
+    let Some((later, _)) = used() else { return Ok(()) };
+    drop(first);
+    // A tick is a hundredth of a second, so so many of them in so many seconds are percent.
+    let percent = (later - ticks) as f64 / IDLE_FOR.as_secs_f64();
+    let each = memory.saturating_sub(before) as f64 / f64::from(IDLE_WATCHERS);
+    println!("{IDLE_WATCHERS} idle watchers: {percent:.2} % of a core, {each:.2} KiB each");
+    runtime.block_on(store.close())?;
+    Ok(())
+}
+
+/// Processor time of this process in ticks, and its memory in KiB, where Linux tells them.
+fn used() -> Option<(u64, u64)> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some((ticks, memory.trim().strip_suffix(" kB")?.parse().ok()?))
 }

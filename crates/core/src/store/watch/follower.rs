@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long an idle follower waits before it probes again.
-const PROBE_EVERY: Duration = Duration::from_millis(8);
+const PROBE_EVERY: Duration = Duration::from_millis(13);
 /// How many changes it reads at once.
 const CHANGES_AT_ONCE: usize = 512;
 
