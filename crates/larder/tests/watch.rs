@@ -8,6 +8,9 @@ use larder::{
 };
 use tempfile::TempDir;
 
+/// After this time a change is taken for lost; it has nothing to do with how soon one is told.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// A store on each engine, with the directory it lives in.
 async fn stores() -> Vec<(Store, String, TempDir)> {
     let directory = || tempfile::tempdir().expect("a temporary directory");
@@ -37,7 +40,9 @@ async fn log(store: &Store) -> Vec<Change> {
 async fn read(watch: &mut Watch, count: usize) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
     while changes.len() < count {
-        let batch = watch.next().await.expect("goes on");
+        // A change that was lost would be waited for without end; this says so instead.
+        let next = tokio::time::timeout(PATIENCE, watch.next()).await.expect("the next change comes");
+        let batch = next.expect("goes on");
         assert!(!batch.changes.is_empty() && batch.changes.iter().all(|change| change.revision == batch.revision));
         assert!(changes.last().is_none_or(|last| last.revision < batch.revision), "in order, and each commit once");
         changes.extend(batch.changes);
