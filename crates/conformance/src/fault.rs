@@ -12,8 +12,8 @@ use std::{
 
 use futures_lite::future;
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Outcome, Range,
-    Result, Snapshot, Timestamp, Trim, Trimmed,
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Namespace,
+    Outcome, Range, Result, Snapshot, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
     engine::{Backup, Capabilities, EngineStatus, Page, Resolution, Scan},
 };
 
@@ -115,6 +115,14 @@ impl Engine for Fault {
 
     fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
         self.below.changes(query)
+    }
+
+    fn undo(&self, undo: Undo) -> BoxFuture<'_, Result<Snapshot<Page<Undone>>>> {
+        self.below.undo(undo)
+    }
+
+    fn usage(&self, namespace: Namespace) -> BoxFuture<'_, Result<Snapshot<Usage>>> {
+        self.below.usage(namespace)
     }
 
     fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {

@@ -219,7 +219,7 @@ impl Seam {
     }
 
     pub(crate) fn trim(&self, through: Revision, ids_before: Timestamp) -> Trimmed {
-        block_on(self.engine.trim(Trim { through, ids_before })).expect("trimming succeeds")
+        block_on(self.engine.trim(Trim::new(through, ids_before))).expect("trimming succeeds")
     }
 
     pub(crate) fn picture(&self) -> Picture {

@@ -137,6 +137,25 @@ impl Range {
             && self.end.as_ref().is_none_or(|end| at < (&*end.namespace, &*end.key))
     }
 
+    /// Whether an address of `namespace` can be in this range.
+    pub fn meets(&self, namespace: &Namespace) -> bool {
+        let first = (namespace.as_str(), "");
+        !self.is_empty()
+            && &*self.start.namespace <= namespace.as_str()
+            && self.end.as_ref().is_none_or(|end| (&*end.namespace, &*end.key) > first)
+    }
+
+    /// What of this range is in `other`, too.
+    #[must_use]
+    pub fn intersect(mut self, other: &Self) -> Self {
+        self.start = self.start.max(other.start.clone());
+        self.end = match (self.end, &other.end) {
+            (Some(end), Some(other)) => Some(end.min(other.clone())),
+            (end, other) => end.or_else(|| other.clone()),
+        };
+        self
+    }
+
     /// The namespace all of this range lies in, if it is one, with the bounds of its keys.
     ///
     /// An upper bound of `None` is the end of the namespace. Engines that index by namespace and key ask this first.
@@ -204,6 +223,20 @@ mod tests {
         assert_eq!(Range::all().within_namespace(), None);
         assert!(Range::key(&at("default", "a")).is_one_key() && !Range::prefix(&namespace, "a").is_one_key());
         assert_eq!(Range::after_namespace(&namespace).within_namespace(), None);
+    }
+
+    #[test]
+    fn a_range_knows_which_namespaces_it_meets() {
+        let named = |name: &str| Namespace::new(name).expect("valid");
+        let meets = |range: &Range, name: &str| range.meets(&named(name));
+        let one = Range::prefix(&named("b"), "k");
+        assert!(meets(&one, "b") && !meets(&one, "a") && !meets(&one, "ba") && !meets(&one, "c"));
+        assert!(meets(&Range::all(), "b") && meets(&Range::after_namespace(&named("b")), "ba"));
+        assert!(!meets(&Range::after_namespace(&named("b")), "b"));
+        let none = one.clone().intersect(&Range::namespace(&named("c")));
+        assert!(none.is_empty() && !meets(&none, "b") && !meets(&none, "c"));
+        assert_eq!(one.clone().intersect(&Range::all()), one);
+        assert_eq!(Range::namespace(&named("b")).intersect(&one), one);
     }
 
     #[test]

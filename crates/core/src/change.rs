@@ -5,6 +5,7 @@ use crate::{
     entry::Entry,
     error::{Error, Result},
     id::{Lineage, Revision},
+    namespace::Namespace,
     time::Timestamp,
 };
 
@@ -119,11 +120,37 @@ pub struct Changes {
     pub head: Revision,
 }
 
+/// Which part of a past state to read: what has been undone since is laid over what is there now.
+#[derive(Clone, Debug)]
+pub struct Undo {
+    /// The lineage in which `after` was learned.
+    pub lineage: Lineage,
+    /// The state to go back to: changes after this revision are undone.
+    pub after: Revision,
+    /// Of which addresses.
+    pub range: Range,
+    /// From the end towards the start.
+    pub reverse: bool,
+    /// How many addresses at most; an engine may stop earlier, and says so.
+    pub limit: usize,
+}
+
+/// An address that has changed, with what it was before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// What has changed.
+    pub address: Address,
+    /// What was stored there, expired or not; `None` when nothing was.
+    pub entry: Option<Entry>,
+}
+
 /// What to forget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trim {
     /// Changes up to and including this revision; what is beyond the head is the head.
     pub through: Revision,
+    /// Only the changes of this namespace; ids stay. From then on its log reaches less far back than that of others.
+    pub namespace: Option<Namespace>,
     /// Ids of commits made before this moment; a commit that arrives with such an id is refused from then on.
     ///
     /// Whatever stands here, the newest id that is remembered stays, and so does every id made in its millisecond or
@@ -131,10 +158,22 @@ pub struct Trim {
     pub ids_before: Timestamp,
 }
 
+impl Trim {
+    /// Forgets the changes of every namespace through `through`, and the ids made before `ids_before`.
+    pub fn new(through: Revision, ids_before: Timestamp) -> Self {
+        Self { through, namespace: None, ids_before }
+    }
+
+    /// Forgets the changes of `namespace` alone.
+    pub fn namespace(namespace: Namespace, through: Revision) -> Self {
+        Self { through, namespace: Some(namespace), ids_before: Timestamp::EPOCH }
+    }
+}
+
 /// What was forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trimmed {
-    /// The log now holds what came after this revision.
+    /// The log now holds what came after this revision: that of the whole store, or of the namespace that was trimmed.
     pub oldest: Revision,
     /// How many changes went.
     pub changes: u64,

@@ -8,6 +8,7 @@ use crate::{
     address::{Address, Range},
     id::{CommitId, Revision, Version},
     metadata::Metadata,
+    namespace::Namespace,
     time::Timestamp,
     value::Value,
 };
@@ -47,6 +48,26 @@ pub enum Check {
         /// The `now` with which they were read.
         read_at: Timestamp,
     },
+    /// What `namespace` takes does not grow beyond `quota` by this commit: the only check that looks at the state after.
+    ///
+    /// What does not grow passes, also where there is too much of it already.
+    Quota {
+        /// Whose.
+        namespace: Namespace,
+        /// How much.
+        quota: Quota,
+    },
+}
+
+/// How much a namespace may take; `None` is without bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Stored entries.
+    pub entries: Option<u64>,
+    /// Their bytes: keys, values and metadata.
+    pub bytes: Option<u64>,
+    /// The bytes of its changes in the log. Deleting adds to them, too.
+    pub log_bytes: Option<u64>,
 }
 
 /// What must hold for one entry; an expired one is absent.
@@ -234,6 +255,19 @@ pub enum Expected {
         /// The most.
         ceiling: i64,
     },
+    /// At most so much of a resource.
+    AtMost(Resource, u64),
+}
+
+/// What a namespace takes of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Entries.
+    Entries,
+    /// Bytes of entries.
+    Bytes,
+    /// Bytes of the log.
+    LogBytes,
 }
 
 /// What a condition met.
@@ -259,6 +293,8 @@ pub enum Found {
     Head(Revision),
     /// This number, to which the delta could not be added.
     Number(i64),
+    /// So much of a resource.
+    Usage(u64),
 }
 
 impl fmt::Display for Conflict {
@@ -283,6 +319,7 @@ impl fmt::Display for Expected {
             Self::Within { floor, ceiling: i64::MAX } => write!(f, "a sum of at least {floor}"),
             Self::Within { floor: i64::MIN, ceiling } => write!(f, "a sum of at most {ceiling}"),
             Self::Within { floor, ceiling } => write!(f, "a sum between {floor} and {ceiling}"),
+            Self::AtMost(resource, most) => write!(f, "at most {most} {resource}"),
         }
     }
 }
@@ -297,6 +334,17 @@ impl fmt::Display for Found {
             Self::Trimmed(oldest) => write!(f, "a log that reaches back to revision {oldest} only"),
             Self::Head(head) => write!(f, "a store at revision {head}"),
             Self::Number(number) => write!(f, "{number} to add to"),
+            Self::Usage(number) => number.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Entries => "entries",
+            Self::Bytes => "bytes of entries",
+            Self::LogBytes => "bytes in the log",
+        })
     }
 }

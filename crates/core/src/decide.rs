@@ -5,7 +5,11 @@
 
 use crate::{
     change::ChangeKind,
-    commit::{Action, Commit, Condition, Conflict, Expected, ExpiryChange, Found, MetadataChange, Part, Write, Written},
+    commit::{
+        Action, Commit, Condition, Conflict, Expected, ExpiryChange, Found, MetadataChange, Part, Quota, Resource, Write,
+        Written,
+    },
+    engine::Usage,
     entry::Entry,
     error::{Error, ErrorKind, Result},
     id::{Revision, Version},
@@ -167,6 +171,49 @@ pub fn write(commit: &Commit, index: usize, stored: Option<&Entry>, revision: Re
             _ => return Ok(Err(conflict(Expected::Revision(*revision)))),
         },
     }))
+}
+
+impl Effect {
+    /// What this effect makes of what its namespace takes. The write is one of a key of `key_bytes`; what is stored takes
+    /// `stored_bytes` with its key, if there is anything.
+    pub fn count(&self, usage: &mut Usage, key_bytes: usize, stored_bytes: Option<u64>) {
+        let (absent, before) = (key_bytes as u64, stored_bytes.unwrap_or(0));
+        if self.expired {
+            usage.log_bytes += before;
+        }
+        if self.change.is_some() {
+            usage.log_bytes += if self.expired { absent } else { stored_bytes.unwrap_or(absent) };
+        }
+        match &self.store {
+            Store::Keep => {}
+            Store::Put(entry) => {
+                usage.entries += u64::from(stored_bytes.is_none());
+                usage.bytes = (usage.bytes + entry.bytes()).saturating_sub(before);
+            }
+            Store::Remove => {
+                usage.entries = usage.entries.saturating_sub(u64::from(stored_bytes.is_some()));
+                usage.bytes = usage.bytes.saturating_sub(before);
+            }
+        }
+    }
+}
+
+/// Whether a commit that makes `after` of what a namespace takes `before` keeps to `quota`.
+///
+/// # Errors
+/// The first bound that does not hold, and how much there would be.
+pub fn quota(quota: &Quota, before: Usage, after: Usage) -> std::result::Result<(), (Expected, Found)> {
+    let bounds = [
+        (Resource::Entries, quota.entries, before.entries, after.entries),
+        (Resource::Bytes, quota.bytes, before.bytes, after.bytes),
+        (Resource::LogBytes, quota.log_bytes, before.log_bytes, after.log_bytes),
+    ];
+    for (resource, most, before, after) in bounds {
+        if let Some(most) = most.filter(|most| after > *most && after > before) {
+            return Err((Expected::AtMost(resource, most), Found::Usage(after)));
+        }
+    }
+    Ok(())
 }
 
 fn changed(live: Option<&Entry>, change: &MetadataChange) -> Result<Metadata> {

@@ -10,6 +10,8 @@
 //!   log in the order of its writes. One that changes nothing takes none; to remove what has expired is a change.
 //! * What is acknowledged with [`Durability::Full`] survives the death of the process, and a power cut where the medium can.
 //! * Under a known id nothing happens twice: the first receipt is the answer.
+//! * The log reaches back to one revision for the whole store, and less far for namespaces that were trimmed by themselves.
+//!   Who asks about a range of which it does not tell everything is told `Trimmed`, never a part.
 //! * The engine's own clock decides nothing: `now` comes with every call.
 //! * Dropping a future of `commit` undoes nothing. The commit may still happen, whole.
 
@@ -17,12 +19,13 @@ use std::{fmt::Debug, path::Path};
 
 use crate::{
     address::{Address, Range},
-    change::{Changes, ChangesQuery, Trim, Trimmed},
+    change::{Changes, ChangesQuery, Trim, Trimmed, Undo, Undone},
     commit::{Commit, Outcome, Receipt},
     entry::Entry,
     error::Result,
     id::{CommitId, Lineage, Revision, StoreId},
     limits::Limits,
+    namespace::Namespace,
     send::{BoxFuture, Shared},
     time::Timestamp,
 };
@@ -61,9 +64,19 @@ pub trait Engine: Debug + Shared + 'static {
     /// A part of the log.
     ///
     /// # Errors
-    /// `Trimmed` when the log does not reach back to `after`, when `after` is beyond the head, and in another lineage;
-    /// `Limit` as [`ChangesQuery::verify`] says.
+    /// `Trimmed` when the log of what is asked about does not reach back to `after`, when `after` is beyond the head, and in
+    /// another lineage; `Limit` as [`ChangesQuery::verify`] says.
     fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>>;
+
+    /// The addresses of a range that have changed since a revision, each with what it was at that revision, in order and as
+    /// of one moment. What is not among them is as it was.
+    ///
+    /// # Errors
+    /// As [`Engine::changes`].
+    fn undo(&self, undo: Undo) -> BoxFuture<'_, Result<Snapshot<Page<Undone>>>>;
+
+    /// What `namespace` takes, as of one moment.
+    fn usage(&self, namespace: Namespace) -> BoxFuture<'_, Result<Snapshot<Usage>>>;
 
     /// Forgets old changes and old ids, and gives the space back where the engine can.
     fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>>;
@@ -123,6 +136,17 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Whether there may be more behind the last item. When there are no items, there is no more.
     pub more: bool,
+}
+
+/// What a namespace takes: what is bounded by a [`Quota`](crate::Quota).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Stored entries. What has expired counts until it is swept up.
+    pub entries: u64,
+    /// Their bytes: keys, values, metadata.
+    pub bytes: u64,
+    /// The bytes of its changes in the log: keys, and the values and metadata from before.
+    pub log_bytes: u64,
 }
 
 /// What became of a commit, asked by its id.

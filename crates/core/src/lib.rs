@@ -52,12 +52,12 @@ mod value;
 mod world;
 
 pub use address::{Address, Edge, Range};
-pub use change::{Change, ChangeKind, Changes, ChangesQuery, LogOrder, Trim, Trimmed};
+pub use change::{Change, ChangeKind, Changes, ChangesQuery, LogOrder, Trim, Trimmed, Undo, Undone};
 pub use commit::{
-    Action, Check, Commit, Condition, Conflict, Expected, ExpiryChange, Found, MetadataChange, Outcome, Part, Receipt,
-    Write, Written,
+    Action, Check, Commit, Condition, Conflict, Expected, ExpiryChange, Found, MetadataChange, Outcome, Part, Quota,
+    Receipt, Resource, Write, Written,
 };
-pub use engine::{Durability, Engine, Snapshot};
+pub use engine::{Durability, Engine, Snapshot, Usage};
 pub use entry::Entry;
 pub use error::{Error, ErrorKind, Result};
 pub use glob::Glob;

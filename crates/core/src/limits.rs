@@ -79,6 +79,7 @@ pub fn commit_bytes(commit: &Commit) -> usize {
         Check::Key { address, condition: Condition::Value(value) } => address.key.len() + value.len(),
         Check::Key { address, .. } => address.key.len(),
         Check::Unchanged { range, .. } => range.start().key.len() + range.end().map_or(0, |end| end.key.len()),
+        Check::Quota { .. } => 0,
     });
     let writes = commit.writes.iter().map(|write| {
         let value = write.action.value().map_or(0, |value| value.bytes().len());

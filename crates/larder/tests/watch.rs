@@ -142,7 +142,7 @@ async fn who_comes_too_late_is_told() {
             set(&store, "k", &n.to_string()).await;
         }
         let head = store.status().await.expect("answers").revision;
-        store.engine().trim(Trim { through: head, ids_before: Timestamp::EPOCH }).await.expect("trims");
+        store.engine().trim(Trim::new(head, Timestamp::EPOCH)).await.expect("trims");
         let error = loop {
             match slow.next().await {
                 // What it had read before may still come.
@@ -180,7 +180,7 @@ async fn a_quiet_watcher_moves_on() {
         }
         let position = quiet.position();
         drop(quiet);
-        store.engine().trim(Trim { through: head, ids_before: Timestamp::EPOCH }).await.expect("trims");
+        store.engine().trim(Trim::new(head, Timestamp::EPOCH)).await.expect("trims");
         let mut quiet = store.watch("quiet/").resume(position).start().await.expect("resumes");
         let next = set(&store, "quiet/now", "x").await;
         assert_eq!(read(&mut quiet, 1).await[0].revision, next);

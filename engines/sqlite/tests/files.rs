@@ -217,7 +217,7 @@ fn trimmed_space_goes_back_to_the_disk() {
         let sets = (0..100).fold(store.commit(), |commit, n| commit.set(format!("k{n}"), vec![round; 10_000]));
         block_on(sets.into_future()).expect("sets");
     }
-    let trim = Trim { through: block_on(store.status()).expect("answers").revision, ids_before: Timestamp::EPOCH };
+    let trim = Trim::new(block_on(store.status()).expect("answers").revision, Timestamp::EPOCH);
     let trimmed = block_on(store.engine().trim(trim)).expect("trims");
     assert_eq!(trimmed.changes, 2000);
     let large = 20 * 100 * 10_000;

@@ -138,7 +138,7 @@ fn a_trim_ends_where_no_space_can_be_given_back() {
 
     let store = open(&path).expect("opens");
     let through = block_on(store.status()).expect("answers").revision;
-    let trimmed = block_on(store.engine().trim(Trim { through, ids_before: Timestamp::MAX })).expect("ends");
+    let trimmed = block_on(store.engine().trim(Trim::new(through, Timestamp::MAX))).expect("ends");
     assert_eq!((trimmed.changes, trimmed.oldest), (300, through));
     set(&store, "k");
     block_on(store.close()).expect("closes");

@@ -80,7 +80,7 @@ pub(super) fn g2_a_closed_handle_answers_closed(ground: &Ground) {
     let close = || block_on(seam.engine.close());
     close().expect("the store closes");
     close().expect("closing twice is fine");
-    let trim = Trim { through: Revision::ZERO, ids_before: Timestamp::EPOCH };
+    let trim = Trim::new(Revision::ZERO, Timestamp::EPOCH);
     let (engine, now) = (&seam.engine, seam.now());
     for (call, found) in [
         ("get", kind(engine.get(vec![at("a")], now))),

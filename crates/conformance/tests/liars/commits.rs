@@ -84,7 +84,7 @@ fn failed(honest: &Honest, commit: &Commit) -> Option<Conflict> {
             let (expected, found) = decide::check(condition, honest.stored(address).as_ref(), commit.now).err()?;
             Some(Conflict { part: Part::Check(index), address: Some(address.clone()), expected, found })
         }
-        Check::Unchanged { .. } => None,
+        Check::Unchanged { .. } | Check::Quota { .. } => None,
     })
 }
 

@@ -21,8 +21,8 @@ use std::{
 use futures_lite::future::block_on;
 use larder_conformance::Site;
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Outcome,
-    Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed,
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Namespace,
+    Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
     engine::{Capabilities, EngineStatus, Page, Resolution, Scan},
     memory::MemoryEngine,
 };
@@ -59,6 +59,14 @@ pub(crate) trait Lie: Debug + Send + Sync + 'static {
 
     fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
         honest.changes(query)
+    }
+
+    fn undo(&self, honest: &Honest, undo: Undo) -> Result<Snapshot<Page<Undone>>> {
+        honest.undo(undo)
+    }
+
+    fn usage(&self, honest: &Honest, namespace: Namespace) -> Result<Snapshot<Usage>> {
+        honest.usage(namespace)
     }
 
     fn trim(&self, honest: &Honest, trim: Trim) -> Result<Trimmed> {
@@ -129,6 +137,14 @@ impl Honest {
 
     fn changes(&self, query: ChangesQuery) -> Result<Changes> {
         block_on(self.engine().changes(query))
+    }
+
+    fn undo(&self, undo: Undo) -> Result<Snapshot<Page<Undone>>> {
+        block_on(self.engine().undo(undo))
+    }
+
+    fn usage(&self, namespace: Namespace) -> Result<Snapshot<Usage>> {
+        block_on(self.engine().usage(namespace))
     }
 
     fn trim(&self, trim: Trim) -> Result<Trimmed> {
@@ -234,6 +250,14 @@ impl Engine for Liar {
 
     fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
         now(self.open().and_then(|honest| self.lie.changes(honest, query)))
+    }
+
+    fn undo(&self, undo: Undo) -> BoxFuture<'_, Result<Snapshot<Page<Undone>>>> {
+        now(self.open().and_then(|honest| self.lie.undo(honest, undo)))
+    }
+
+    fn usage(&self, namespace: Namespace) -> BoxFuture<'_, Result<Snapshot<Usage>>> {
+        now(self.open().and_then(|honest| self.lie.usage(honest, namespace)))
     }
 
     fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {

@@ -12,13 +12,14 @@ use std::{
 
 use crate::{
     address::{Address, Range},
-    change::{Changes, ChangesQuery, Trim, Trimmed},
+    change::{Changes, ChangesQuery, Trim, Trimmed, Undo, Undone},
     commit::{Commit, Outcome},
-    engine::{Capabilities, Durability, Engine, EngineStatus, Page, Reach, Resolution, Scan, Snapshot},
+    engine::{Capabilities, Durability, Engine, EngineStatus, Page, Reach, Resolution, Scan, Snapshot, Usage},
     entry::Entry,
     error::{Error, ErrorKind, Result},
     id::{CommitId, StoreId},
     limits::Limits,
+    namespace::Namespace,
     send::BoxFuture,
     time::Timestamp,
 };
@@ -105,8 +106,16 @@ impl Engine for MemoryEngine {
         now(self.read(|state| state.changes(&query)).flatten())
     }
 
+    fn undo(&self, undo: Undo) -> BoxFuture<'_, Result<Snapshot<Page<Undone>>>> {
+        now(self.read(|state| Ok(Snapshot { revision: state.head, value: state.undo(&undo)? })).flatten())
+    }
+
+    fn usage(&self, namespace: Namespace) -> BoxFuture<'_, Result<Snapshot<Usage>>> {
+        now(self.read(|state| Snapshot { revision: state.head, value: state.usage(&namespace) }))
+    }
+
     fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
-        now(self.write(|mut state| state.trim(trim)))
+        now(self.write(|mut state| state.trim(&trim)))
     }
 
     fn expired(&self, at: Timestamp, limit: usize) -> BoxFuture<'_, Result<Vec<Address>>> {

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of locks and futures: every method is one step that nobody can see the middle of.
 
+mod log;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
@@ -9,10 +11,10 @@ use std::{
 
 use crate::{
     address::{Address, Range},
-    change::{Change, ChangeKind, Changes, ChangesQuery, LogOrder, Trim, Trimmed},
-    commit::{Check, Commit, Conflict, Expected, Found, Outcome, Part, Receipt},
+    change::ChangeKind,
+    commit::{Check, Commit, Conflict, Expected, Outcome, Part, Receipt},
     decide::{self, Store},
-    engine::{EngineStatus, Page, Resolution, Scan},
+    engine::{EngineStatus, Page, Resolution, Scan, Usage},
     entry::Entry,
     error::{Error, Result},
     id::{CommitId, Lineage, Revision, StoreId},
@@ -27,13 +29,10 @@ pub(super) struct State {
     store: StoreId,
     pub(super) closed: bool,
     pub(super) head: Revision,
-    /// What was ever at an address, as far as the log still tells.
-    namespaces: BTreeMap<Namespace, BTreeMap<Key, Slot>>,
+    namespaces: BTreeMap<Namespace, Room>,
     /// One record a commit that changed something, in the order of revisions.
     log: VecDeque<Record>,
-    /// The bytes of its changes.
-    log_bytes: u64,
-    /// The log holds what came after this revision.
+    /// The log holds what came after this revision, but for namespaces that say otherwise.
     oldest: Revision,
     /// When stored entries expire; those that never do are not here.
     expiries: BTreeSet<(Timestamp, Address)>,
@@ -41,6 +40,16 @@ pub(super) struct State {
     ids: BTreeMap<CommitId, Fate>,
     /// Ids made before this moment are forgotten.
     ids_since: Timestamp,
+}
+
+/// A namespace.
+#[derive(Debug, Default)]
+struct Room {
+    /// What was ever at a key, as far as the log still tells.
+    slots: BTreeMap<Key, Slot>,
+    usage: Usage,
+    /// The log holds those changes of this namespace that came after this revision, where it is beyond that of the store.
+    oldest: Revision,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +64,8 @@ struct Slot {
 struct Record {
     revision: Revision,
     at: Timestamp,
-    changes: Vec<Before>,
+    /// In the order of the commit; `None` where the change was trimmed with its namespace.
+    changes: Vec<Option<Before>>,
 }
 
 /// A change as the log keeps it: what it became stands in the next change of the address, or in the state.
@@ -78,6 +88,18 @@ enum Fate {
     Fenced,
 }
 
+impl Room {
+    /// The log no longer tells the oldest change of `key`, which took so many bytes of it.
+    fn forget(&mut self, key: &Key, bytes: u64) {
+        self.usage.log_bytes -= bytes;
+        let slot = self.slots.get_mut(key).expect("an address in the log has a slot");
+        slot.past.pop_front();
+        if slot.entry.is_none() && slot.past.is_empty() {
+            self.slots.remove(key);
+        }
+    }
+}
+
 impl State {
     pub(super) fn new(store: StoreId) -> Self {
         Self {
@@ -86,7 +108,6 @@ impl State {
             head: Revision::ZERO,
             namespaces: BTreeMap::new(),
             log: VecDeque::new(),
-            log_bytes: 0,
             expiries: BTreeSet::new(),
             oldest: Revision::ZERO,
             ids: BTreeMap::new(),
@@ -103,23 +124,31 @@ impl State {
     }
 
     fn slot(&self, address: &Address) -> Option<&Slot> {
-        self.namespaces.get(&address.namespace)?.get(&address.key)
+        self.namespaces.get(&address.namespace)?.slots.get(&address.key)
+    }
+
+    pub(super) fn usage(&self, namespace: &Namespace) -> Usage {
+        self.namespaces.get(namespace).map_or_else(Usage::default, |room| room.usage)
     }
 
     /// Every stored entry of `range`, expired or not.
     pub(super) fn range<'a>(&'a self, range: &'a Range) -> impl DoubleEndedIterator<Item = &'a Entry> {
+        self.slots(range).filter_map(|(_, _, slot)| slot.entry.as_ref())
+    }
+
+    /// Every slot of `range`, in order.
+    fn slots<'a>(&'a self, range: &'a Range) -> impl DoubleEndedIterator<Item = (&'a Namespace, &'a Key, &'a Slot)> {
         let (start, end) = (range.start(), range.end());
         let namespaces = (!range.is_empty()).then(|| {
             let last = end.map_or(Bound::Unbounded, |end| Bound::Included(&*end.namespace));
             self.namespaces.range::<str, _>((Bound::Included(&*start.namespace), last))
         });
-        let entries = namespaces.into_iter().flatten().flat_map(move |(namespace, slots)| {
+        namespaces.into_iter().flatten().flat_map(move |(namespace, room)| {
             let first = if namespace.as_str() == start.namespace { &*start.key } else { "" };
             let last = end.filter(|end| namespace.as_str() == end.namespace);
             let last = last.map_or(Bound::Unbounded, |end| Bound::Excluded(&*end.key));
-            slots.range::<str, _>((Bound::Included(first), last))
-        });
-        entries.filter_map(|(_, slot)| slot.entry.as_ref())
+            room.slots.range::<str, _>((Bound::Included(first), last)).map(move |(key, slot)| (namespace, key, slot))
+        })
     }
 
     pub(super) fn page<T>(&self, scan: &Scan, item: impl Fn(&Entry) -> T) -> Page<T> {
@@ -155,7 +184,25 @@ impl State {
             }
         }
 
+        let mut usages = BTreeMap::new();
+        for (write, effect) in commit.writes.iter().zip(&effects) {
+            let Address { namespace, key } = &write.address;
+            let usage = usages.entry(namespace).or_insert_with(|| self.usage(namespace));
+            effect.count(usage, key.len(), self.stored(&write.address).map(Entry::bytes));
+        }
+        for (index, check) in commit.checks.iter().enumerate() {
+            let Check::Quota { namespace, quota } = check else { continue };
+            let before = self.usage(namespace);
+            if let Err((expected, found)) = decide::quota(quota, before, *usages.get(namespace).unwrap_or(&before)) {
+                let part = Part::Check(index);
+                return Ok(Outcome::Conflicted(Conflict { part, address: None, expected, found }));
+            }
+        }
+
         // Apply: nothing below can be refused.
+        for (namespace, usage) in usages {
+            self.namespaces.entry(namespace.clone()).or_default().usage = usage;
+        }
         let mut record = Record { revision, at: commit.now, changes: Vec::with_capacity(effects.len()) };
         let mut writes = Vec::with_capacity(effects.len());
         for (write, effect) in commit.writes.iter().zip(effects) {
@@ -164,12 +211,11 @@ impl State {
                 continue;
             }
             let Address { namespace, key } = &write.address;
-            let slot = self.namespaces.entry(namespace.clone()).or_default().entry(key.clone()).or_default();
+            let room = self.namespaces.get_mut(namespace).expect("its usage was counted just above");
+            let slot = room.slots.entry(key.clone()).or_default();
             let mut log = |kind, entry| {
                 slot.past.push_back((revision, record.changes.len()));
-                let before = Before { kind, address: write.address.clone(), entry };
-                self.log_bytes += before.bytes();
-                record.changes.push(before);
+                record.changes.push(Some(Before { kind, address: write.address.clone(), entry }));
             };
             let expiry = |entry: &Option<Entry>| Some((entry.as_ref()?.expires_at?, write.address.clone()));
             if let Some(expiry) = expiry(&slot.entry) {
@@ -209,24 +255,9 @@ impl State {
                 let found = self.changed(range, *since, *read_at, now)?;
                 Some(Conflict { part, address: None, expected: Expected::Unchanged(*since), found })
             }
+            // Decided after the writes.
+            Check::Quota { .. } => None,
         }
-    }
-
-    fn changed(&self, range: &Range, since: Revision, read_at: Timestamp, now: Timestamp) -> Option<Found> {
-        if since > self.head {
-            return Some(Found::Head(self.head));
-        }
-        if since < self.oldest {
-            return Some(Found::Trimmed(self.oldest));
-        }
-        let later = self.log.range(self.log.partition_point(|record| record.revision <= since)..);
-        for record in later {
-            if record.changes.iter().any(|change| range.contains(&change.address)) {
-                return Some(Found::Changed(record.revision));
-            }
-        }
-        let expires_between = |entry: &Entry| entry.is_expired(now) != entry.is_expired(read_at);
-        self.range(range).any(expires_between).then_some(Found::Expired)
     }
 
     pub(super) fn resolve(&mut self, id: CommitId) -> Resolution {
@@ -239,89 +270,6 @@ impl State {
                 Resolution::Never
             }
         }
-    }
-
-    pub(super) fn changes(&self, query: &ChangesQuery) -> Result<Changes> {
-        query.verify().map_err(|error| error.engine("memory"))?;
-        if query.after < self.oldest || query.after > self.head || query.lineage != Lineage::ZERO {
-            return Err(Error::trimmed(self.oldest).engine("memory"));
-        }
-        let wanted = |address: &Address| query.ranges.is_empty() || query.ranges.iter().any(|range| range.contains(address));
-        let place = |revision: Revision| self.log.partition_point(|record| record.revision <= revision);
-        let first = place(query.after);
-        let (newest_first, end) = match query.order {
-            LogOrder::OldestFirst => (false, self.log.len()),
-            LogOrder::NewestFirst { before: None } => (true, self.log.len()),
-            LogOrder::NewestFirst { before: Some(before) } => {
-                (true, self.log.partition_point(|record| record.revision < before).max(first))
-            }
-        };
-        let mut changes = Vec::new();
-        let mut through = if newest_first { query.after } else { self.head };
-        for index in first..end {
-            let record = &self.log[if newest_first { first + end - 1 - index } else { index }];
-            let told = changes.len();
-            for (ordinal, before) in record.changes.iter().enumerate().filter(|(_, before)| wanted(&before.address)) {
-                changes.push(self.both_sides(record, ordinal, before));
-            }
-            if newest_first {
-                changes[told..].reverse();
-            }
-            if changes.len() >= query.limit.max(1) {
-                through = record.revision;
-                break;
-            }
-        }
-        Ok(Changes { changes, through, head: self.head })
-    }
-
-    fn both_sides(&self, record: &Record, ordinal: usize, before: &Before) -> Change {
-        let slot = self.slot(&before.address).expect("an address in the log has a slot");
-        let next = slot.past.partition_point(|place| *place <= (record.revision, ordinal));
-        let after = match slot.past.get(next) {
-            Some((revision, ordinal)) => {
-                let at = self.log.partition_point(|record| record.revision < *revision);
-                self.log[at].changes[*ordinal].entry.clone()
-            }
-            None => slot.entry.clone(),
-        };
-        Change {
-            revision: record.revision,
-            at: record.at,
-            kind: before.kind,
-            address: before.address.clone(),
-            before: before.entry.clone(),
-            after,
-        }
-    }
-
-    pub(super) fn trim(&mut self, trim: Trim) -> Trimmed {
-        let mut changes = 0;
-        while let Some(record) = self.log.pop_front_if(|record| record.revision <= trim.through) {
-            for change in record.changes {
-                changes += 1;
-                self.log_bytes -= change.bytes();
-                let Address { namespace, key } = &change.address;
-                let slots = self.namespaces.get_mut(namespace).expect("an address in the log has a slot");
-                let slot = slots.get_mut(key).expect("an address in the log has a slot");
-                slot.past.pop_front();
-                if slot.entry.is_none() && slot.past.is_empty() {
-                    slots.remove(key);
-                }
-            }
-        }
-        self.namespaces.retain(|_, slots| !slots.is_empty());
-        self.oldest = self.oldest.max(trim.through.min(self.head));
-        Trimmed { oldest: self.oldest, changes, ids: self.forget(trim.ids_before) }
-    }
-
-    /// Forgets the ids made before `moment`, but none that is yet to be made, and answers how many they were.
-    fn forget(&mut self, moment: Timestamp) -> u64 {
-        let Some((newest, _)) = self.ids.last_key_value() else { return 0 };
-        let since = moment.min(newest.made_at());
-        let kept = self.ids.split_off(&CommitId::new(since, 0));
-        self.ids_since = self.ids_since.max(since);
-        std::mem::replace(&mut self.ids, kept).len() as u64
     }
 
     pub(super) fn expired(&self, now: Timestamp, limit: usize) -> Vec<Address> {
@@ -341,8 +289,8 @@ impl State {
             bytes,
             size: None,
             oldest: self.oldest,
-            changes: self.log.iter().map(|record| record.changes.len() as u64).sum(),
-            log_bytes: self.log_bytes,
+            changes: self.log.iter().map(|record| record.changes.iter().flatten().count() as u64).sum(),
+            log_bytes: self.namespaces.values().map(|room| room.usage.log_bytes).sum(),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Store {
         let expired = self.sweep().await?;
         let now = self.world.now();
         let through = self.outdated(retention).await?;
-        let trim = Trim { through, ids_before: now.before(retention.ids) };
+        let trim = Trim::new(through, now.before(retention.ids));
         let trimmed = self.engine.trim(trim).await?;
         Ok(Kept { expired, changes: trimmed.changes, ids: trimmed.ids })
     }
