@@ -109,6 +109,22 @@ impl Range {
         self
     }
 
+    /// The part of this range that comes before or at `address`.
+    #[must_use]
+    pub fn through(mut self, address: &Address) -> Self {
+        let edge = Edge { namespace: address.namespace.as_str().to_owned(), key: after_name(&address.key) };
+        self.end = Some(self.end.map_or(edge.clone(), |end| end.min(edge)));
+        self
+    }
+
+    /// The part of this range that comes at or after `address`.
+    #[must_use]
+    pub fn from(mut self, address: &Address) -> Self {
+        let edge = Edge { namespace: address.namespace.as_str().to_owned(), key: address.key.as_str().to_owned() };
+        self.start = self.start.max(edge);
+        self
+    }
+
     /// Where the range begins; the bound is part of it.
     pub fn start(&self) -> &Edge {
         &self.start
@@ -153,6 +169,14 @@ impl Range {
             (Some(end), Some(other)) => Some(end.min(other.clone())),
             (end, other) => end.or_else(|| other.clone()),
         };
+        self
+    }
+
+    /// The smallest range that holds this one and `other`.
+    #[must_use]
+    pub fn cover(mut self, other: &Self) -> Self {
+        self.start = self.start.min(other.start.clone());
+        self.end = self.end.zip(other.end.clone()).map(|(end, other)| end.max(other));
         self
     }
 
@@ -247,6 +271,9 @@ mod tests {
             !cut.contains(&at("default", "b")) && cut.contains(&at("default", "b ")) && cut.contains(&at("default", "c"))
         );
         assert!(!cut.contains(&at("default", "d")));
+        let inside = all.clone().from(&at("default", "b")).through(&at("default", "d"));
+        assert!(inside.contains(&at("default", "b")) && inside.contains(&at("default", "d")));
+        assert!(!inside.contains(&at("default", "a")) && !inside.contains(&at("default", "da")));
         assert!(cut.after(&at("default", "d")).is_empty());
     }
 }

@@ -70,6 +70,8 @@ pub struct ChangesQuery {
     pub limit: usize,
     /// From which end.
     pub order: LogOrder,
+    /// Whether what is left will do where a namespace was trimmed by itself; else the answer is `Trimmed`.
+    pub gaps: bool,
 }
 
 /// From which end to read the log.
@@ -88,7 +90,7 @@ pub enum LogOrder {
 impl ChangesQuery {
     /// Everything after `after`, oldest first, without a limit.
     pub fn after(lineage: Lineage, after: Revision) -> Self {
-        Self { lineage, after, ranges: Vec::new(), limit: usize::MAX, order: LogOrder::OldestFirst }
+        Self { lineage, after, ranges: Vec::new(), limit: usize::MAX, order: LogOrder::OldestFirst, gaps: false }
     }
 
     /// How many ranges a query has at most, on every engine.

@@ -126,6 +126,13 @@ impl Error {
         error
     }
 
+    /// A quota that the commit does not keep to.
+    pub fn quota(conflict: Conflict) -> Self {
+        let mut error = Self::new(ErrorKind::Quota, format!("the quota of the namespace: {conflict}"));
+        error.0.detail = Some(Detail::Conflict(conflict));
+        error
+    }
+
     /// The log was trimmed; changes after `oldest` are still there.
     pub fn trimmed(oldest: Revision) -> Self {
         let mut error = Self::new(

@@ -89,7 +89,8 @@ pub fn commit_bytes(commit: &Commit) -> usize {
 }
 
 impl Action {
-    fn value(&self) -> Option<&crate::value::Value> {
+    /// The value that comes with the action.
+    pub(crate) fn value(&self) -> Option<&crate::value::Value> {
         match self {
             Self::Put { value, .. } | Self::Restore { value, .. } | Self::Recode { value, .. } => Some(value),
             Self::Delete | Self::Annotate { .. } | Self::Add { .. } => None,

@@ -127,7 +127,7 @@ pub(super) fn namespaces_being_deleted_take_no_writes(ground: &Ground) {
             fails(closed.clear(Select::all()).await, ErrorKind::InvalidState);
             fails(closed.set_many([("a", "1")]).await.swap_remove(0), ErrorKind::InvalidState);
         }
-        let across = other.commit().set("k", "v").within(&doomed).set("new", "v").await;
+        let across = other.commit().set("k", "v").within(&bound(&other, &doomed)).set("new", "v").await;
         fails(across, ErrorKind::InvalidState);
         assert_eq!(other.exists("k").await.ok(), Some(false), "the other half of that commit has not happened");
         fails(other.create_namespace(&doomed, Metadata::default()).await, ErrorKind::AlreadyExists);
@@ -177,8 +177,7 @@ pub(super) fn handles_see_their_namespace_alone(ground: &Ground) {
         );
         assert_eq!(one.clear(Select::all()).await.ok(), Some(1), "clearing stays within the namespace");
         assert_eq!(other.count("").await.ok(), Some(2));
-        let moved =
-            one.commit().set("m", "1").within(&namespace("wasm:ab")).annotate("l", MetadataChange::Keep, Default::default());
+        let moved = one.commit().set("m", "1").within(&other).annotate("l", MetadataChange::Keep, Default::default());
         moved.await.expect("one commit over two namespaces");
         assert_eq!(
             (one.version("m").await.map(|v| v.get()).ok(), other.version("l").await.map(|v| v.get()).ok()),

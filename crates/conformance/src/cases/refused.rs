@@ -106,7 +106,7 @@ pub(super) fn g13_reserved_namespaces_are_out_of_reach(ground: &Ground) {
         store.create_namespace(&Namespace::new("mine").expect("a name"), Metadata::default()).await.expect("creates");
         let before = seam.picture();
         fails(store.in_namespace(&own), ErrorKind::Denied);
-        fails(store.commit().within(&own).delete("mine").await, ErrorKind::Denied);
+        fails(store.scope(&own), ErrorKind::Denied);
         fails(store.create_namespace(&own, Metadata::default()).await, ErrorKind::Denied);
         fails(store.delete_namespace(&own, true).await, ErrorKind::Denied);
         let listed = store.list_namespaces().await.expect("lists");

@@ -1,14 +1,14 @@
 //! The commit builder: several checks and writes, all or nothing.
 
-use std::{collections::BTreeSet, future::IntoFuture, ops::RangeInclusive};
+use std::{borrow::Cow, collections::BTreeSet, future::IntoFuture, ops::RangeInclusive, sync::Arc};
 
-use super::{Store, fold, namespaces, refuse_reserved};
+use super::{Scope, fold, namespaces};
 use crate::{
-    address::{Address, Range},
+    address::Address,
     commit::{Action, Check, Commit, Condition, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
     error::{Error, ErrorKind, Result},
     id::{CommitId, Revision},
-    key::{IntoKey, Key},
+    key::IntoKey,
     namespace::Namespace,
     send::BoxFuture,
     time::Timestamp,
@@ -22,8 +22,12 @@ use crate::{
 #[must_use = "a commit does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct CommitBuilder<'a> {
-    store: &'a Store,
-    namespace: Namespace,
+    /// Whose commit it is.
+    scope: &'a Scope,
+    /// Whom what follows concerns.
+    within: Cow<'a, Scope>,
+    /// The quotas of everybody who writes.
+    quotas: Vec<Check>,
     id: Option<CommitId>,
     checks: Vec<Check>,
     writes: Vec<Write>,
@@ -33,12 +37,13 @@ pub struct CommitBuilder<'a> {
     guarded: bool,
 }
 
-impl Store {
+impl Scope {
     /// Begins a commit of several checks and writes.
     pub fn commit(&self) -> CommitBuilder<'_> {
         CommitBuilder {
-            store: self,
-            namespace: self.namespace.clone(),
+            scope: self,
+            within: Cow::Borrowed(self),
+            quotas: self.quota().into_iter().collect(),
             id: None,
             checks: Vec::new(),
             // Most commits write one key; growing from nothing would make room for four.
@@ -59,19 +64,20 @@ impl CommitBuilder<'_> {
         self
     }
 
-    /// What follows concerns `namespace`.
-    pub fn within(mut self, namespace: &Namespace) -> Self {
-        match refuse_reserved(namespace) {
-            Ok(()) => self.namespace = namespace.clone(),
-            Err(error) => self.wrong = self.wrong.or(Some(error)),
+    /// What follows concerns another namespace of the same store: who holds both handles may commit to both at once. What
+    /// `scope` may not do alone it may not do here.
+    pub fn within(mut self, scope: &Scope) -> Self {
+        if !Arc::ptr_eq(&scope.shared, &self.scope.shared) {
+            self.wrong.get_or_insert(Error::invalid("a commit goes to one store, and this handle belongs to another"));
         }
+        self.quotas.extend(scope.quota().filter(|quota| !self.quotas.contains(quota)));
+        self.within = Cow::Owned(scope.clone());
         self
     }
 
     /// Only if `condition` holds for `key` before the commit.
     pub fn check(mut self, key: impl IntoKey, condition: Condition) -> Self {
-        if let Some(key) = self.checked(key) {
-            let address = Address::new(self.namespace.clone(), key);
+        if let Some(address) = self.right(self.within.address(key)) {
             self.checks.push(Check::Key { address, condition });
         }
         self
@@ -80,7 +86,7 @@ impl CommitBuilder<'_> {
     /// Only if no key of this namespace that begins with `prefix` has changed after `since`, and none that was there
     /// at `read_at` has expired.
     pub fn check_unchanged(mut self, prefix: &str, since: Revision, read_at: Timestamp) -> Self {
-        self.checks.push(Check::Unchanged { range: Range::prefix(&self.namespace, prefix), since, read_at });
+        self.checks.push(Check::Unchanged { range: self.within.prefix(prefix), since, read_at });
         self
     }
 
@@ -108,21 +114,17 @@ impl CommitBuilder<'_> {
 
     /// Any action on `key`, the ones for import and layers included.
     pub fn action(mut self, key: impl IntoKey, action: Action) -> Self {
-        if let Some(key) = self.checked(key) {
-            let address = Address::new(self.namespace.clone(), key);
+        let bytes = action.value().map(|value| value.bytes().len());
+        if self.right(self.within.may_write(bytes)).is_some()
+            && let Some(address) = self.right(self.within.address(key))
+        {
             self.writes.push(Write { address, action });
         }
         self
     }
 
-    fn checked(&mut self, key: impl IntoKey) -> Option<Key> {
-        match key.into_key() {
-            Ok(key) => Some(key),
-            Err(error) => {
-                self.wrong.get_or_insert(error);
-                None
-            }
-        }
+    fn right<T>(&mut self, checked: Result<T>) -> Option<T> {
+        checked.map_err(|error| self.wrong.get_or_insert(error)).ok()
     }
 
     /// For what the store keeps about itself.
@@ -137,6 +139,14 @@ impl CommitBuilder<'_> {
         self
     }
 
+    /// For transactions, which have looked at bounds and folded their writes before.
+    pub(super) fn prepared(mut self, checks: Vec<Check>, writes: Vec<Write>, quotas: Vec<Check>) -> Self {
+        self.checks.extend(checks);
+        self.writes.extend(writes);
+        self.quotas = quotas;
+        self
+    }
+
     /// For the deletion of a namespace, which writes where nobody else may.
     pub(super) fn unguarded(mut self) -> Self {
         self.guarded = false;
@@ -147,9 +157,9 @@ impl CommitBuilder<'_> {
         if let Some(error) = self.wrong {
             return Err(error);
         }
-        let Self { store, mut checks, .. } = self;
+        let Self { scope, mut checks, quotas, .. } = self;
         // Only the caller's own: what is added below is the store's business.
-        store.limits.verify_checks(checks.len())?;
+        scope.limits.verify_checks(checks.len())?;
         let fold::Folded { writes, checks: brought, given } = fold::fold(self.writes)?;
         let given_checks = checks.len();
         checks.extend(brought);
@@ -159,12 +169,14 @@ impl CommitBuilder<'_> {
             guards = namespaces_of(&writes);
             checks.extend(guards.iter().map(namespaces::not_being_deleted));
         }
+        let guarded_checks = checks.len();
+        checks.extend(quotas);
 
-        let id = self.id.unwrap_or_else(|| store.world.commit_id());
+        let id = self.id.unwrap_or_else(|| scope.world().commit_id());
         let sent = writes.len();
-        let commit = Commit { id, now: store.world.now(), checks, writes };
-        store.limits.verify(&commit)?;
-        match store.committer.commit(commit).await? {
+        let commit = Commit { id, now: scope.world().now(), checks, writes };
+        scope.limits.verify(&commit)?;
+        match scope.shared.committer.commit(commit).await? {
             Outcome::Committed(receipt) if receipt.writes.len() != sent => {
                 Err(another_commit(id, receipt.writes.len(), sent))
             }
@@ -172,6 +184,7 @@ impl CommitBuilder<'_> {
                 Ok(Receipt { revision: receipt.revision, writes: given.answers(&receipt.writes) })
             }
             Outcome::Conflicted(conflict) => Err(match conflict.part {
+                Part::Check(index) if index >= guarded_checks => Error::quota(conflict),
                 Part::Check(index) if index >= own_checks => namespaces::being_deleted(&guards[index - own_checks]),
                 Part::Check(index) if index >= given_checks => {
                     // The one check that folding adds: what annotates must find an entry.

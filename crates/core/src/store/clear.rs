@@ -2,7 +2,7 @@
 
 use std::{fmt, future::IntoFuture};
 
-use super::{Select, Store};
+use super::{Scope, Select};
 use crate::{
     commit::{Action, Check},
     error::Result,
@@ -18,17 +18,17 @@ const COMMIT_DELETES: usize = 1000;
 /// goes on. Entries created meanwhile may stay.
 #[must_use = "a clear does nothing until it is awaited"]
 pub struct Clear<'a> {
-    store: &'a Store,
+    scope: &'a Scope,
     select: Select,
     progress: Box<dyn FnMut(u64) + Send + 'a>,
     /// For the deletion of a namespace, which writes where nobody else may: what must hold for every commit instead.
     instead: Option<Check>,
 }
 
-impl Store {
+impl Scope {
     /// Deletes the selected entries of this namespace.
     pub fn clear(&self, select: impl Into<Select>) -> Clear<'_> {
-        Clear { store: self, select: select.into(), progress: Box::new(|_| ()), instead: None }
+        Clear { scope: self, select: select.into(), progress: Box::new(|_| ()), instead: None }
     }
 }
 
@@ -46,7 +46,7 @@ impl<'a> Clear<'a> {
     }
 
     async fn run(mut self) -> Result<u64> {
-        let native = self.store.with_native_limits();
+        let native = self.scope.native();
         let step = COMMIT_DELETES.min(native.limits.commit_writes);
         let mut left = self.select.limit.unwrap_or(usize::MAX);
         let mut gone = 0;

@@ -1,10 +1,10 @@
 //! History: what a key was, newest first, as far as the log still tells.
 
-use super::Store;
+use super::Scope;
 use crate::{
     address::Range,
     change::{Change, ChangesQuery, LogOrder},
-    error::{ErrorKind, Result},
+    error::Result,
     id::Revision,
     key::IntoKey,
 };
@@ -20,7 +20,7 @@ pub struct History {
     pub oldest: Revision,
 }
 
-impl Store {
+impl Scope {
     /// The last changes of `key`, at most `limit` of them but for a commit that made two; before the revision `before`,
     /// if one is given.
     ///
@@ -28,21 +28,24 @@ impl Store {
     /// `Invalid` for a bad key; else what the engine meets.
     pub async fn history(&self, key: impl IntoKey, limit: usize, before: Option<Revision>) -> Result<History> {
         let address = self.address(key)?;
+        let status = self.engine().status(self.world().now()).await?;
+        let mut oldest = status.oldest;
         loop {
-            let status = self.engine.status(self.world.now()).await?;
             let query = ChangesQuery {
                 ranges: vec![Range::key(&address)],
                 limit,
                 order: LogOrder::NewestFirst { before },
-                ..ChangesQuery::after(status.lineage, status.oldest)
+                ..ChangesQuery::after(status.lineage, oldest)
             };
-            match self.engine.changes(query).await {
+            match self.engine().changes(query).await {
                 Ok(found) => {
-                    let next = (found.through > status.oldest).then_some(found.through);
-                    return Ok(History { changes: found.changes, next, oldest: status.oldest });
+                    let next = (found.through > oldest).then_some(found.through);
+                    return Ok(History { changes: found.changes, next, oldest });
                 }
-                // Trimmed since the status was read: the log now begins later, and is asked from there.
-                Err(error) if error.kind() == ErrorKind::Trimmed => {}
+                // The log of this namespace begins later than that of the store, or was trimmed since the status was read.
+                Err(error) if error.oldest().is_some_and(|later| later > oldest) => {
+                    oldest = error.oldest().unwrap_or(oldest);
+                }
                 Err(error) => return Err(error),
             }
         }

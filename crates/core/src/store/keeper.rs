@@ -63,24 +63,24 @@ impl Store {
     /// What the engine meets; what was done before stays done.
     pub async fn keep(&self, retention: Retention) -> Result<Kept> {
         let expired = self.sweep().await?;
-        let now = self.world.now();
+        let now = self.world().now();
         let through = self.outdated(retention).await?;
         let trim = Trim::new(through, now.before(retention.ids));
-        let trimmed = self.engine.trim(trim).await?;
+        let trimmed = self.engine().trim(trim).await?;
         Ok(Kept { expired, changes: trimmed.changes, ids: trimmed.ids })
     }
 
     /// Keeps the store in bounds from now on, beside the caller, as long as any handle to it lives.
     pub fn keep_in_background(&self, retention: Retention) {
-        let keeper = Keeper { engine: Arc::downgrade(&self.engine), world: self.world.clone(), retention };
+        let keeper = Keeper { engine: Arc::downgrade(self.engine()), world: self.world().clone(), retention };
         let task: BoxFuture<'static, ()> = Box::pin(keeper.run());
-        self.world.spawn(task);
+        self.world().spawn(task);
     }
 
     async fn sweep(&self) -> Result<u64> {
         let mut swept = 0;
         loop {
-            let found = self.engine.expired(self.world.now(), SWEEP_AT_ONCE).await?;
+            let found = self.engine().expired(self.world().now(), SWEEP_AT_ONCE).await?;
             // Each by itself: one that was written again in the meantime is none of our business.
             let deletes = found.iter().map(|address| {
                 let condition = Condition::Absent;
@@ -103,13 +103,13 @@ impl Store {
 
     /// The last revision that `retention` does not keep.
     async fn outdated(&self, retention: Retention) -> Result<Revision> {
-        let now = self.world.now();
+        let now = self.world().now();
         let since = now.before(retention.age);
-        let status = self.engine.status(now).await?;
+        let status = self.engine().status(now).await?;
         let (mut outdated, mut bytes) = (status.oldest, status.log_bytes);
         loop {
-            let query = ChangesQuery { limit: CHANGES_AT_ONCE, ..ChangesQuery::after(status.lineage, outdated) };
-            let found = match self.engine.changes(query).await {
+            let query = ChangesQuery { limit: CHANGES_AT_ONCE, gaps: true, ..ChangesQuery::after(status.lineage, outdated) };
+            let found = match self.engine().changes(query).await {
                 Ok(found) => found,
                 // Somebody else has trimmed further already.
                 Err(error) if error.kind() == ErrorKind::Trimmed => return Ok(outdated),

@@ -5,63 +5,66 @@
 mod builder;
 mod clear;
 mod committer;
+mod diff;
 mod fold;
 mod history;
 mod keeper;
+mod moment;
 mod namespaces;
 mod read;
+mod scope;
 mod select;
 mod set;
 mod status;
+mod transaction;
+mod view;
 mod watch;
 mod write;
 
-use std::sync::Arc;
+use std::{fmt, ops::Deref, sync::Arc};
 
 pub use builder::CommitBuilder;
 pub use clear::Clear;
+pub use diff::{Diff, Difference};
 pub use history::History;
 pub use keeper::{Kept, Retention};
 pub use namespaces::NamespaceInfo;
 pub use read::Pages;
+pub use scope::Scope;
 pub use select::{Listing, Select};
 pub use set::{Set, Stamp};
 pub use status::Status;
+pub use transaction::{Isolation, Transaction, TransactionState};
+pub use view::{AsOf, View};
 pub use watch::{Batch, Position, Watch, WatchBuilder};
 
 use crate::{
-    address::Address,
     engine::Engine,
-    error::{Error, Result},
-    key::IntoKey,
-    limits::Limits,
+    error::{Error, ErrorKind, Result},
     namespace::Namespace,
     world::World,
 };
 use committer::Committer;
+use scope::Shared;
+use transaction::Transactions;
 use watch::Follower;
 
-/// A handle to a store, bound to one of its namespaces; `default` at first.
+/// The owner's handle to a store, bound to one of its namespaces; `default` at first.
 ///
-/// Clones share engine and committer.
-#[derive(Clone, Debug)]
-pub struct Store {
-    engine: Arc<dyn Engine>,
-    world: Arc<dyn World>,
-    committer: Arc<Committer>,
-    follower: Arc<Follower>,
-    namespace: Namespace,
-    limits: Limits,
-}
+/// It is a [`Scope`] and can do all that one can, and besides that what concerns the whole store. Guests are given a
+/// [`Store::scope`]. Clones share everything.
+#[derive(Clone)]
+pub struct Store(Scope);
 
 impl Store {
     /// A store on `engine`, with time, chance and tasks from `world`.
     ///
-    /// It keeps to [`Limits::FLOOR`], so that what fits here fits on every engine.
+    /// It keeps to [`Limits::FLOOR`](crate::Limits::FLOOR), so that what fits here fits on every engine.
     pub fn new(engine: Arc<dyn Engine>, world: Arc<dyn World>) -> Self {
         let follower = Follower::new(engine.clone(), world.clone());
         let committer = Arc::new(Committer::new(engine.clone(), world.clone(), follower.clone()));
-        Self { engine, world, committer, follower, namespace: Namespace::default(), limits: Limits::FLOOR }
+        let shared = Shared { engine, world, committer, follower, transactions: Transactions::default() };
+        Self(Scope::new(Arc::new(shared), Namespace::default()))
     }
 
     /// The same store, bound to another namespace, which need not exist yet.
@@ -70,7 +73,15 @@ impl Store {
     /// `Denied` for names that begin with `larder:`.
     pub fn in_namespace(&self, namespace: &Namespace) -> Result<Self> {
         refuse_reserved(namespace)?;
-        Ok(Self { namespace: namespace.clone(), ..self.clone() })
+        Ok(Self(self.0.moved(namespace)))
+    }
+
+    /// A handle to `namespace`, which need not exist yet, for a guest: it sees that namespace and nothing else.
+    ///
+    /// # Errors
+    /// `Denied` for names that begin with `larder:`.
+    pub fn scope(&self, namespace: &Namespace) -> Result<Scope> {
+        Ok(self.in_namespace(namespace)?.0)
     }
 
     /// The same store, up to the limits of its engine instead of those that every engine keeps.
@@ -78,46 +89,48 @@ impl Store {
     /// What is stored this way may not fit elsewhere.
     #[must_use]
     pub fn with_native_limits(&self) -> Self {
-        Self { limits: self.engine.capabilities().limits, ..self.clone() }
-    }
-
-    /// The namespace this handle is bound to.
-    pub fn namespace(&self) -> &Namespace {
-        &self.namespace
-    }
-
-    /// What this handle takes at most.
-    pub fn limits(&self) -> Limits {
-        self.limits
+        Self(self.0.native())
     }
 
     /// The engine underneath.
     pub fn engine(&self) -> &Arc<dyn Engine> {
-        &self.engine
+        &self.0.shared.engine
     }
 
     /// Where time and chance come from.
     pub fn world(&self) -> &Arc<dyn World> {
-        &self.world
+        &self.0.shared.world
     }
 
-    /// Ends all work; every later call on any handle answers `Closed`.
+    /// Ends all work; every later call on any handle answers `Closed`, and parked transactions are rolled back.
     ///
     /// # Errors
     /// What the engine met when it let go of its files or connections.
     pub async fn close(&self) -> Result<()> {
-        self.engine.close().await
+        self.0.shared.transactions.end();
+        self.engine().close().await
     }
+}
 
-    fn address(&self, key: impl IntoKey) -> Result<Address> {
-        Ok(Address::new(self.namespace.clone(), key.into_key()?))
+/// A store is the scope it is bound to, and its owner's besides.
+impl Deref for Store {
+    type Target = Scope;
+
+    fn deref(&self) -> &Scope {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("engine", self.engine()).field("namespace", self.namespace()).finish_non_exhaustive()
     }
 }
 
 fn refuse_reserved(namespace: &Namespace) -> Result<()> {
     if namespace.is_reserved() {
         let message = format!("the namespace {namespace:?} is the store's own: names beginning with larder: are reserved");
-        return Err(Error::new(crate::ErrorKind::Denied, message));
+        return Err(Error::new(ErrorKind::Denied, message));
     }
     Ok(())
 }

@@ -65,9 +65,9 @@ impl Store {
             return exists();
         }
         for _ in 0..LOOKS_MAX {
-            let now = self.world.now();
+            let now = self.world().now();
             let range = Range::namespace(namespace);
-            let found = self.engine.list(Scan { range: range.clone(), reverse: false, limit: 1, now }).await?;
+            let found = self.engine().list(Scan { range: range.clone(), reverse: false, limit: 1, now }).await?;
             if !found.value.items.is_empty() {
                 return exists();
             }
@@ -169,11 +169,11 @@ impl Store {
 
     /// What of `namespace` there is.
     async fn look(&self, namespace: &Namespace) -> Result<Seen> {
-        let now = self.world.now();
+        let now = self.world().now();
         let range = Range::namespace(namespace);
-        let found = self.engine.list(Scan { range: range.clone(), reverse: false, limit: 1, now }).await?;
+        let found = self.engine().list(Scan { range: range.clone(), reverse: false, limit: 1, now }).await?;
         let own = vec![registered(namespace), Address::new(DELETING.clone(), name(namespace))];
-        let mut own = self.engine.get(own, now).await?.value.into_iter();
+        let mut own = self.engine().get(own, now).await?.value.into_iter();
         let mut revision = || own.next().flatten().map(|entry| entry.revision);
         let unchanged = Check::Unchanged { range, since: found.revision, read_at: now };
         let empty = found.value.items.is_empty().then_some(unchanged);
@@ -194,11 +194,11 @@ impl Store {
         };
 
         // From each namespace jump over all of its entries to the next one.
-        let now = self.world.now();
+        let now = self.world().now();
         let mut range = Range::all();
         while let Some(address) = {
             let scan = Scan { range: range.clone(), reverse: false, limit: 1, now };
-            self.engine.list(scan).await?.value.items.pop()
+            self.engine().list(scan).await?.value.items.pop()
         } {
             range = Range::after_namespace(&address.namespace);
             if !address.namespace.is_reserved() {
@@ -206,8 +206,8 @@ impl Store {
             }
         }
         add(Namespace::default(), None);
-        let itself = Self { namespace: REGISTERED.clone(), ..self.clone() };
-        let mut pages = itself.pages(Select::all());
+        let registered = self.moved(&REGISTERED);
+        let mut pages = registered.pages(Select::all());
         while let Some(page) = pages.next().await? {
             for entry in page {
                 add(Namespace::new(entry.address.key.as_str())?, Some(entry.metadata));

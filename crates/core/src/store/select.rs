@@ -1,11 +1,11 @@
 //! What to list or scan.
 
+use super::Scope;
 use crate::{
     address::{Address, Range},
     glob::Glob,
     id::Revision,
     key::Key,
-    namespace::Namespace,
 };
 
 /// Which keys of a namespace, in which order, and how many.
@@ -75,12 +75,21 @@ impl Select {
         self
     }
 
-    pub(super) fn range(&self, namespace: &Namespace) -> Range {
+    /// The same without limit and offset.
+    pub(super) fn unbounded(self) -> Self {
+        Self { limit: None, offset: 0, ..self }
+    }
+
+    /// The range in which the selected keys of `scope` lie.
+    pub(super) fn range(&self, scope: &Scope) -> Range {
         let prefix = match &self.keys {
             Keys::Prefix(prefix) => prefix,
             Keys::Glob(glob) => glob.literal_prefix(),
         };
-        rest(Range::prefix(namespace, prefix), self.after.as_ref(), namespace, self.reverse)
+        let range = scope.prefix(prefix);
+        let Some(after) = &self.after else { return range };
+        let after = Address::new(scope.namespace().clone(), after.clone());
+        if self.reverse { range.before(&after) } else { range.after(&after) }
     }
 
     pub(super) fn matches(&self, key: &Key) -> bool {
@@ -102,13 +111,6 @@ impl Select {
     }
 }
 
-/// What of `range` is still to come after `last`.
-pub(super) fn rest(range: Range, last: Option<&Key>, namespace: &Namespace, reverse: bool) -> Range {
-    let Some(last) = last else { return range };
-    let last = Address::new(namespace.clone(), last.clone());
-    if reverse { range.before(&last) } else { range.after(&last) }
-}
-
 impl From<&str> for Select {
     fn from(prefix: &str) -> Self {
         Self::prefix(prefix)
@@ -122,6 +124,6 @@ pub struct Listing<T> {
     pub items: Vec<T>,
     /// Where to go on with [`Select::after`], when the limit ended the listing; there may turn out to be nothing.
     pub next: Option<Key>,
-    /// The revision at which the last page was read.
+    /// The revision of the moment that everything is as of.
     pub revision: Revision,
 }

@@ -4,7 +4,7 @@ use std::{future::IntoFuture, time::Duration};
 
 use bytes::Bytes;
 
-use super::Store;
+use super::Scope;
 use crate::{
     commit::{Action, Condition, Expected, MetadataChange},
     error::{Error, ErrorKind, Result},
@@ -31,7 +31,7 @@ pub struct Stamp {
 #[must_use = "a set does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct Set<'a> {
-    store: &'a Store,
+    scope: &'a Scope,
     key: Result<Key>,
     value: Result<Value>,
     expiry: Expiry,
@@ -46,7 +46,7 @@ enum Expiry {
     In(Duration),
 }
 
-impl Store {
+impl Scope {
     /// Makes `key` hold `value`.
     ///
     /// Metadata stays unless some is given; an expiry ends unless one is given.
@@ -56,7 +56,7 @@ impl Store {
 
     pub(super) fn set_value(&self, key: impl IntoKey, value: Result<Value>) -> Set<'_> {
         let metadata = MetadataChange::Keep;
-        Set { store: self, key: key.into_key(), value, expiry: Expiry::Never, metadata, condition: None }
+        Set { scope: self, key: key.into_key(), value, expiry: Expiry::Never, metadata, condition: None }
     }
 }
 
@@ -106,13 +106,13 @@ impl Set<'_> {
     }
 
     async fn send(self) -> Result<Stamp> {
-        let (store, key, value) = (self.store, self.key?, self.value?);
+        let (scope, key, value) = (self.scope, self.key?, self.value?);
         let expires_at = match self.expiry {
             Expiry::Never => None,
             Expiry::At(at) => Some(at),
-            Expiry::In(ttl) => Some(super::write::expiry_in(store, ttl)?),
+            Expiry::In(ttl) => Some(super::write::expiry_in(scope, ttl)?),
         };
-        let mut commit = store.commit();
+        let mut commit = scope.commit();
         if let Some(condition) = self.condition {
             commit = commit.check(&key, condition);
         }

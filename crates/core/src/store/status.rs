@@ -1,6 +1,6 @@
 //! How a store is.
 
-use super::{Store, read::PAGE_ITEMS};
+use super::{Store, moment::PAGE_ITEMS};
 use crate::{
     address::Range,
     engine::{Durability, EngineStatus, Reach, Scan},
@@ -50,10 +50,10 @@ impl Store {
     /// # Errors
     /// What the engine meets: then it is not healthy.
     pub async fn status(&self) -> Result<Status> {
-        let now = self.world.now();
-        let capabilities = self.engine.capabilities();
+        let now = self.world().now();
+        let capabilities = self.engine().capabilities();
         let EngineStatus { store, lineage, revision, entries, bytes, size, oldest, changes, log_bytes } =
-            self.engine.status(now).await?;
+            self.engine().status(now).await?;
         let (own_entries, own_bytes) = self.own(now).await?;
         Ok(Status {
             engine: capabilities.engine,
@@ -78,7 +78,8 @@ impl Store {
         let (mut entries, mut bytes) = (0, 0);
         let mut range = Range::reserved();
         loop {
-            let page = self.engine.scan(Scan { range: range.clone(), reverse: false, limit: PAGE_ITEMS, now }).await?.value;
+            let page =
+                self.engine().scan(Scan { range: range.clone(), reverse: false, limit: PAGE_ITEMS, now }).await?.value;
             entries += page.items.len() as u64;
             bytes += page.items.iter().map(Entry::bytes).sum::<u64>();
             match page.items.last() {

@@ -4,7 +4,7 @@ use std::{future::poll_fn, ops::RangeInclusive, pin::Pin, task::Poll, time::Dura
 
 use serde::Serialize;
 
-use super::{Set, Stamp, Store};
+use super::{Scope, Set, Stamp};
 use crate::{
     commit::{Condition, ExpiryChange, MetadataChange, Receipt},
     engine::Resolution,
@@ -16,19 +16,16 @@ use crate::{
     value::Value,
 };
 
-impl Store {
+impl Scope {
     /// Makes `key` hold `value`, written as JSON.
     pub fn set_json<T: Serialize + ?Sized>(&self, key: impl IntoKey, value: &T) -> Set<'_> {
-        let json = serde_json::to_vec(value)
-            .map_err(|error| Error::invalid("this cannot be written as JSON").caused_by(error))
-            .and_then(Value::json);
-        self.set_value(key, json)
+        self.set_value(key, json(value))
     }
 
     /// Makes `key` hold `value` if `condition` holds; else `Conflict`, which tells what was found.
     ///
     /// # Errors
-    /// `Conflict`, and what [`Store::set`] meets.
+    /// `Conflict`, and what [`Scope::set`] meets.
     pub async fn compare_and_set(&self, key: impl IntoKey, condition: Condition, value: impl Into<Value>) -> Result<Stamp> {
         self.set(key, value).only_if(condition).await
     }
@@ -36,7 +33,7 @@ impl Store {
     /// Makes `key` hold `value` if it is absent.
     ///
     /// # Errors
-    /// `AlreadyExists`, and what [`Store::set`] meets.
+    /// `AlreadyExists`, and what [`Scope::set`] meets.
     pub async fn create(&self, key: impl IntoKey, value: impl Into<Value>) -> Result<Stamp> {
         self.set(key, value).if_absent().await
     }
@@ -118,15 +115,21 @@ impl Store {
     /// # Errors
     /// What the engine meets.
     pub async fn resolve(&self, id: CommitId) -> Result<Resolution> {
-        self.engine.resolve(id).await
+        self.engine().resolve(id).await
     }
 }
 
-pub(super) fn expiry_in(store: &Store, ttl: Duration) -> Result<Timestamp> {
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<Value> {
+    serde_json::to_vec(value)
+        .map_err(|error| Error::invalid("this cannot be written as JSON").caused_by(error))
+        .and_then(Value::json)
+}
+
+pub(super) fn expiry_in(scope: &Scope, ttl: Duration) -> Result<Timestamp> {
     if ttl.is_zero() {
         return Err(Error::invalid("a time to live has to be longer than zero"));
     }
-    Ok(store.world.now().after(ttl))
+    Ok(scope.world().now().after(ttl))
 }
 
 /// Waits for all of `futures`, which make progress together; the answers are in order.

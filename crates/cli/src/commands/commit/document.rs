@@ -82,7 +82,8 @@ impl Document {
             let namespace = namespace(store, check.namespace.as_deref()).map_err(|error| at(&place, error))?;
             let key = Key::new(check.key.as_str()).map_err(|error| at(&place, error))?;
             let condition = check.condition().map_err(|error| at(&place, error))?;
-            commit = commit.within(&namespace).check(key, condition);
+            let scope = store.scope(&namespace).map_err(|error| at(&place, error))?;
+            commit = commit.within(&scope).check(key, condition);
         }
         let mut places = Vec::with_capacity(self.writes.len());
         for (index, write) in self.writes.iter().enumerate() {
@@ -90,7 +91,8 @@ impl Document {
             let namespace = namespace(store, write.namespace.as_deref()).map_err(|error| at(&place, error))?;
             let (key, action) = write.action(store.world().now()).map_err(|error| at(&place, error))?;
             places.push(Address::new(namespace.clone(), key.clone()));
-            commit = commit.within(&namespace).action(key, action);
+            let scope = store.scope(&namespace).map_err(|error| at(&place, error))?;
+            commit = commit.within(&scope).action(key, action);
         }
         Ok((commit, places))
     }

@@ -36,7 +36,7 @@ impl State {
 
     pub(in crate::memory) fn changes(&self, query: &ChangesQuery) -> Result<Changes> {
         query.verify().map_err(|error| error.engine("memory"))?;
-        self.reaches(query.lineage, query.after, &query.ranges)?;
+        self.reaches(query.lineage, query.after, (!query.gaps).then_some(&*query.ranges))?;
         let wanted = |address: &Address| query.ranges.is_empty() || query.ranges.iter().any(|range| range.contains(address));
         let place = |revision: Revision| self.log.partition_point(|record| record.revision <= revision);
         let first = place(query.after);
@@ -97,9 +97,10 @@ impl State {
         rooms.map(|(_, room)| room.oldest).fold(self.oldest, Revision::max)
     }
 
-    /// Whether the log tells everything about `ranges` after the revision `after` of `lineage`.
-    fn reaches(&self, lineage: Lineage, after: Revision, ranges: &[Range]) -> Result<()> {
-        let oldest = self.oldest_of(ranges);
+    /// Whether the log tells everything about `ranges` after the revision `after` of `lineage`, but for gaps when no ranges
+    /// are given.
+    fn reaches(&self, lineage: Lineage, after: Revision, ranges: Option<&[Range]>) -> Result<()> {
+        let oldest = ranges.map_or(self.oldest, |ranges| self.oldest_of(ranges));
         if after < oldest || after > self.head || lineage != Lineage::ZERO {
             return Err(Error::trimmed(oldest).engine("memory"));
         }
@@ -107,7 +108,7 @@ impl State {
     }
 
     pub(in crate::memory) fn undo(&self, undo: &Undo) -> Result<Page<Undone>> {
-        self.reaches(undo.lineage, undo.after, std::slice::from_ref(&undo.range))?;
+        self.reaches(undo.lineage, undo.after, Some(std::slice::from_ref(&undo.range)))?;
         let changed = |(namespace, key, slot): (&Namespace, &Key, &Slot)| {
             let first = slot.past.partition_point(|(revision, _)| *revision <= undo.after);
             let entry = self.logged(*slot.past.get(first)?).entry.clone();

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 pub(super) use follower::Follower;
 use interest::Interest;
 
-use super::Store;
+use super::{Scope, Store, scope::Shared};
 use crate::{
     address::{Address, Range},
     change::{Change, ChangesQuery, LogOrder},
@@ -49,7 +49,7 @@ pub struct Batch {
 #[must_use = "a watch begins when it is started"]
 #[derive(Debug)]
 pub struct WatchBuilder<'a> {
-    store: &'a Store,
+    scope: &'a Scope,
     target: Result<Target>,
     from: From,
 }
@@ -69,7 +69,7 @@ enum From {
     Position(Position),
 }
 
-impl Store {
+impl Scope {
     /// Watches one key.
     pub fn watch_key(&self, key: impl IntoKey) -> WatchBuilder<'_> {
         let target = self.address(key).map(|address| Target {
@@ -77,14 +77,16 @@ impl Store {
             interest: Interest::Key(address),
             glob: None,
         });
-        WatchBuilder { store: self, target, from: From::Now }
+        WatchBuilder { scope: self, target, from: From::Now }
     }
 
     /// Watches the keys of this namespace that begin with `prefix`, taken literally; all of them when it is empty.
     pub fn watch(&self, prefix: &str) -> WatchBuilder<'_> {
-        let range = Some(Range::prefix(&self.namespace, prefix));
-        let interest = Interest::Prefix(self.namespace.clone(), prefix.to_owned());
-        WatchBuilder { store: self, target: Ok(Target { interest, range, glob: None }), from: From::Now }
+        let range = Some(self.prefix(prefix));
+        // Of what this scope is bound to and what was asked for, the longer one says more; the range has the last word.
+        let interest = if prefix.len() < self.bound().len() { self.bound() } else { prefix };
+        let interest = Interest::Prefix(self.namespace.clone(), interest.to_owned());
+        WatchBuilder { scope: self, target: Ok(Target { interest, range, glob: None }), from: From::Now }
     }
 
     /// Watches the keys of this namespace that match `glob`.
@@ -95,11 +97,13 @@ impl Store {
         }
         watch
     }
+}
 
+impl Store {
     /// Watches every namespace.
     pub fn watch_all(&self) -> WatchBuilder<'_> {
         let target = Target { interest: Interest::Store, range: None, glob: None };
-        WatchBuilder { store: self, target: Ok(target), from: From::Now }
+        WatchBuilder { scope: self, target: Ok(target), from: From::Now }
     }
 }
 
@@ -121,18 +125,18 @@ impl WatchBuilder<'_> {
     /// # Errors
     /// `Trimmed` when the log does not reach back that far, or belongs to another past; `Invalid` for a bad key.
     pub async fn start(self) -> Result<Watch> {
-        let Self { store, target, from } = self;
+        let Self { scope, target, from } = self;
         let target = target?;
-        let status = store.engine.status(store.world.now()).await?;
+        let status = scope.engine().status(scope.world().now()).await?;
         let position = match from {
             From::Now => Position { lineage: status.lineage, revision: status.revision },
             From::Revision(revision) => Position { lineage: status.lineage, revision },
             From::Position(position) => position,
         };
-        let id = store.follower.watch(target.interest.clone());
-        let mut watch = Watch { store: store.clone(), target, position, ready: VecDeque::new(), id };
+        let id = scope.shared.follower.watch(target.interest.clone());
+        let mut watch = Watch { shared: scope.shared.clone(), target, position, ready: VecDeque::new(), id };
         // Reads at once, so that one who comes too late is told here and not later.
-        watch.store.follower.marked(id).await;
+        watch.shared.follower.marked(id).await;
         watch.read().await?;
         Ok(watch)
     }
@@ -142,7 +146,7 @@ impl WatchBuilder<'_> {
 ///
 /// However slow its reader, it keeps no more than a page of the log.
 pub struct Watch {
-    store: Store,
+    shared: Arc<Shared>,
     target: Target,
     /// Everything up to here was read; what of it was not handed out stands in `ready`.
     position: Position,
@@ -164,9 +168,9 @@ impl Watch {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(batch);
             }
-            self.store.follower.marked(self.id).await;
+            self.shared.follower.marked(self.id).await;
             // The mark is gone; should the read fail, or be given up half-way, it has to come back.
-            let mut unread = Unread { follower: self.store.follower.clone(), id: Some(self.id) };
+            let mut unread = Unread { follower: self.shared.follower.clone(), id: Some(self.id) };
             self.read().await?;
             unread.id = None;
         }
@@ -179,7 +183,7 @@ impl Watch {
             // What was read and not yet handed out is still to come.
             Some(batch) => Revision::new(batch.revision.get() - 1),
             None => {
-                self.store.follower.seen(self.id).map_or(self.position.revision, |seen| seen.max(self.position.revision))
+                self.shared.follower.seen(self.id).map_or(self.position.revision, |seen| seen.max(self.position.revision))
             }
         };
         Position { revision, ..self.position }
@@ -193,8 +197,9 @@ impl Watch {
             ranges: self.target.range.iter().cloned().collect(),
             limit: CHANGES_AT_ONCE,
             order: LogOrder::OldestFirst,
+            gaps: false,
         };
-        let found = self.store.engine.changes(query).await?;
+        let found = self.shared.engine.changes(query).await?;
         for change in found.changes.into_iter().filter(|change| self.target.matches(&change.address)) {
             match self.ready.back_mut() {
                 Some(batch) if batch.revision == change.revision => batch.changes.push(change),
@@ -203,7 +208,7 @@ impl Watch {
         }
         self.position.revision = found.through;
         if found.through < found.head {
-            self.store.follower.mark(self.id);
+            self.shared.follower.mark(self.id);
         }
         Ok(())
     }
@@ -232,7 +237,7 @@ impl Target {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.store.follower.forget(self.id);
+        self.shared.follower.forget(self.id);
     }
 }
 
