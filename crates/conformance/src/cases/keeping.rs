@@ -8,7 +8,7 @@ use larder_core::{Kept, Retention, Revision};
 use crate::ground::{Ground, Seam, seconds};
 
 fn keep(seam: &Seam, age: Duration, bytes: u64) -> Kept {
-    block_on(seam.store().keep(Retention { age, bytes, ids: seconds(1_000) })).expect("keeps")
+    block_on(seam.store().keep(Retention { age, bytes, held_bytes: bytes, ids: seconds(1_000) })).expect("keeps")
 }
 
 pub(super) fn keeping_forgets_what_is_too_old(ground: &Ground) {

@@ -8,35 +8,19 @@ use std::{
     time::Duration,
 };
 
-use super::{Store, write::join};
+use super::{Retention, Store, write::join};
 use crate::{
+    address::Range,
     change::{ChangesQuery, Trim},
     commit::{Action, Check, Condition},
-    engine::Engine,
+    engine::{Engine, EngineStatus},
     error::{ErrorKind, Result},
     id::Revision,
+    namespace::Namespace,
     send::BoxFuture,
+    time::Timestamp,
     world::World,
 };
-
-/// How long the log and commit ids are kept; whichever bound is met first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Changes older than this are forgotten.
-    pub age: Duration,
-    /// When the log is larger than this, its oldest part is forgotten. In bytes of keys, values and metadata.
-    pub bytes: u64,
-    /// Commit ids older than this are forgotten.
-    pub ids: Duration,
-}
-
-impl Default for Retention {
-    /// A week of changes, at most a GiB of them, and a day of ids.
-    fn default() -> Self {
-        let day = Duration::from_secs(24 * 60 * 60);
-        Self { age: 7 * day, bytes: 1 << 30, ids: day }
-    }
-}
 
 /// What keeping a store in bounds has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,10 +48,25 @@ impl Store {
     pub async fn keep(&self, retention: Retention) -> Result<Kept> {
         let expired = self.sweep().await?;
         let now = self.world().now();
-        let through = self.outdated(retention).await?;
-        let trim = Trim::new(through, now.before(retention.ids));
-        let trimmed = self.engine().trim(trim).await?;
-        Ok(Kept { expired, changes: trimmed.changes, ids: trimmed.ids })
+        let status = self.engine().status(now).await?;
+        let held = self.holds().await?.into_iter().map(|hold| hold.position);
+        let held = held.filter(|position| position.lineage == status.lineage).map(|position| position.revision).min();
+        let held = match held {
+            // Beyond the cap nothing is held.
+            Some(held) => Some(held.max(self.outdated(&status, None, None, retention.held_bytes).await?)),
+            None => None,
+        };
+        let unheld = |through: Revision| held.map_or(through, |held| through.min(held));
+
+        let through = unheld(self.outdated(&status, None, Some(retention.age), retention.bytes).await?);
+        let trimmed = self.engine().trim(Trim::new(through, now.before(retention.ids))).await?;
+        let mut kept = Kept { expired, changes: trimmed.changes, ids: trimmed.ids };
+        for (namespace, bounds) in self.bounded_logs().await? {
+            let bytes = bounds.bytes.unwrap_or(u64::MAX);
+            let through = unheld(self.outdated(&status, Some(&namespace), bounds.age, bytes).await?);
+            kept.changes += self.engine().trim(Trim::namespace(namespace, through)).await?.changes;
+        }
+        Ok(kept)
     }
 
     /// Keeps the store in bounds from now on, beside the caller, as long as any handle to it lives.
@@ -101,14 +100,27 @@ impl Store {
         }
     }
 
-    /// The last revision that `retention` does not keep.
-    async fn outdated(&self, retention: Retention) -> Result<Revision> {
-        let now = self.world().now();
-        let since = now.before(retention.age);
-        let status = self.engine().status(now).await?;
-        let (mut outdated, mut bytes) = (status.oldest, status.log_bytes);
+    /// The last revision of the log, or of that of one namespace, which is older than `age` or too much for `bytes`.
+    async fn outdated(
+        &self,
+        status: &EngineStatus,
+        namespace: Option<&Namespace>,
+        age: Option<Duration>,
+        bytes: u64,
+    ) -> Result<Revision> {
+        let since = age.map_or(Timestamp::EPOCH, |age| self.world().now().before(age));
+        let mut left = match namespace {
+            Some(namespace) => self.engine().usage(namespace.clone()).await?.value.log_bytes,
+            None => status.log_bytes,
+        };
+        let mut outdated = status.oldest;
         loop {
-            let query = ChangesQuery { limit: CHANGES_AT_ONCE, gaps: true, ..ChangesQuery::after(status.lineage, outdated) };
+            let query = ChangesQuery {
+                ranges: namespace.map(Range::namespace).into_iter().collect(),
+                limit: CHANGES_AT_ONCE,
+                gaps: true,
+                ..ChangesQuery::after(status.lineage, outdated)
+            };
             let found = match self.engine().changes(query).await {
                 Ok(found) => found,
                 // Somebody else has trimmed further already.
@@ -117,11 +129,11 @@ impl Store {
             };
             let mut rest = found.changes.iter().peekable();
             while let Some(change) = rest.next() {
-                if change.at >= since && bytes <= retention.bytes {
+                if change.at >= since && left <= bytes {
                     return Ok(outdated);
                 }
                 let before = change.before.as_ref().map_or(change.address.key.len() as u64, crate::Entry::bytes);
-                bytes = bytes.saturating_sub(before);
+                left = left.saturating_sub(before);
                 if rest.peek().is_none_or(|next| next.revision != change.revision) {
                     outdated = change.revision;
                 }

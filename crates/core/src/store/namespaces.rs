@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::{Select, Store, refuse_reserved};
+use super::{Select, Store, refuse_reserved, retention};
 use crate::{
     address::{Address, Range},
     commit::{Action, Check, Condition, MetadataChange},
@@ -130,6 +130,7 @@ impl Store {
                     .check_at(unchanged)
                     .at(registered(namespace), Action::Delete)
                     .at(marked, Action::Delete)
+                    .at(retention::kept(namespace), Action::Delete)
                     .send()
                     .await;
                 match ended {

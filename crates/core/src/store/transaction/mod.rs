@@ -9,7 +9,11 @@ mod parked;
 mod reads;
 mod run;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 pub use parked::TransactionState;
 pub(super) use parked::Transactions;
@@ -72,7 +76,12 @@ pub struct Transaction {
     checks: Vec<Check>,
     quotas: Vec<Check>,
     ended: bool,
+    /// Where it goes when a body is done with it.
+    home: Option<Home>,
 }
+
+/// Where whoever runs a body finds the transaction afterwards.
+type Home = Arc<Mutex<Option<Transaction>>>;
 
 impl Scope {
     /// Begins a transaction. Nothing happens in the store until it commits.
@@ -90,6 +99,7 @@ impl Scope {
             checks: Vec::new(),
             quotas: self.quota().into_iter().collect(),
             ended: false,
+            home: None,
         }
     }
 }
@@ -110,7 +120,7 @@ impl Transaction {
     /// # Errors
     /// `Invalid` when `scope` is of another store.
     pub fn within(&mut self, scope: &Scope) -> Result<&mut Self> {
-        if !std::sync::Arc::ptr_eq(&scope.shared, &self.scope.shared) {
+        if !Arc::ptr_eq(&scope.shared, &self.scope.shared) {
             return Err(Error::invalid("a transaction is in one store, and this handle belongs to another"));
         }
         self.quotas.extend(scope.quota().filter(|quota| !self.quotas.contains(quota)));
@@ -331,7 +341,18 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        self.scope.shared.transactions.leave(self.id);
+        let Some(home) = self.home.take() else { return self.scope.shared.transactions.leave(self.id) };
+        let whole = Self {
+            scope: self.scope.clone(),
+            within: self.within.clone(),
+            reads: std::mem::take(&mut self.reads),
+            writes: std::mem::take(&mut self.writes),
+            checks: std::mem::take(&mut self.checks),
+            quotas: std::mem::take(&mut self.quotas),
+            home: None,
+            ..*self
+        };
+        *home.lock().unwrap_or_else(PoisonError::into_inner) = Some(whole);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Running a transaction to its end: again after a conflict, and to the truth after an unknown outcome.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
-use super::{Isolation, Transaction};
+use super::{Home, Isolation, Transaction};
 use crate::{
     engine::Resolution,
     error::{Error, ErrorKind, Result},
@@ -28,7 +28,7 @@ impl Scope {
     /// ```
     /// # use larder_core::{Error, Result, Store};
     /// # async fn example(store: Store) -> Result<()> {
-    /// let left = store.transact(async |t| {
+    /// let left = store.transact(async |mut t| {
     ///     let from: i64 = t.get_json("accounts/ann").await?.unwrap_or(0);
     ///     if from < 10 {
     ///         t.rollback();
@@ -44,7 +44,10 @@ impl Scope {
     ///
     /// # Errors
     /// What `body` fails with; `Conflict` when others come in between until the deadline; what the engine meets.
-    pub async fn transact<T>(&self, body: impl AsyncFnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+    pub async fn transact<T, F>(&self, body: impl FnMut(Transaction) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         self.transact_for(DEADLINE, body).await
     }
 
@@ -52,15 +55,21 @@ impl Scope {
     ///
     /// # Errors
     /// As [`Scope::transact`].
-    pub async fn transact_for<T>(
-        &self,
-        deadline: Duration,
-        mut body: impl AsyncFnMut(&mut Transaction) -> Result<T>,
-    ) -> Result<T> {
+    pub async fn transact_for<T, F>(&self, deadline: Duration, mut body: impl FnMut(Transaction) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let mut patience = Patience::new(self, deadline);
         loop {
+            let home = Home::default();
             let mut transaction = self.begin(Isolation::Serializable);
-            let answer = match body(&mut transaction).await {
+            transaction.home = Some(home.clone());
+            let answered = body(transaction).await;
+            let returned = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(transaction) = returned else {
+                return Err(Error::new(ErrorKind::InvalidState, "the transaction outlived the body that it was given to"));
+            };
+            let answer = match answered {
                 Ok(answer) if transaction.ended => return Ok(answer),
                 Ok(answer) => answer,
                 // What it saw may not even have been there at the end.
