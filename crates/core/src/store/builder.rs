@@ -54,7 +54,7 @@ impl Scope {
     }
 }
 
-impl CommitBuilder<'_> {
+impl<'a> CommitBuilder<'a> {
     /// Uses this id, so that the outcome can be asked for, and so that the commit can be sent again and happen once.
     ///
     /// An id names one commit. Another commit under the id of one that has happened does not happen: it is answered with
@@ -153,7 +153,20 @@ impl CommitBuilder<'_> {
         self
     }
 
+    /// Whose commit it is.
+    pub(super) fn scope(&self) -> &'a Scope {
+        self.scope
+    }
+
     pub(super) async fn send(self) -> Result<Receipt> {
+        let scope = self.scope;
+        let (commit, answers) = self.prepare()?;
+        let id = commit.id;
+        answers.tell(id, scope.shared.committer.commit(commit).await?)
+    }
+
+    /// The commit as it is sent, and how to tell its answer.
+    pub(super) fn prepare(self) -> Result<(Commit, Answers)> {
         if let Some(error) = self.wrong {
             return Err(error);
         }
@@ -173,26 +186,49 @@ impl CommitBuilder<'_> {
         checks.extend(quotas);
 
         let id = self.id.unwrap_or_else(|| scope.world().commit_id());
-        let sent = writes.len();
         let commit = Commit { id, now: scope.world().now(), checks, writes };
         scope.limits.verify(&commit)?;
-        match scope.shared.committer.commit(commit).await? {
-            Outcome::Committed(receipt) if receipt.writes.len() != sent => {
-                Err(another_commit(id, receipt.writes.len(), sent))
+        let sent = commit.writes.len();
+        Ok((commit, Answers { given, sent, given_checks, own_checks, guarded_checks, guards }))
+    }
+}
+
+/// What is needed to tell the answer to a commit in the words of whoever gave it.
+///
+/// Its checks are, in this order: those that were given, those that folding added, a guard for each namespace, and quotas.
+#[derive(Debug)]
+pub(super) struct Answers {
+    given: fold::Given,
+    /// How many writes were sent.
+    sent: usize,
+    given_checks: usize,
+    own_checks: usize,
+    guarded_checks: usize,
+    guards: Vec<Namespace>,
+}
+
+impl Answers {
+    /// What the caller of the commit `id` is told.
+    pub(super) fn tell(&self, id: CommitId, outcome: Outcome) -> Result<Receipt> {
+        match outcome {
+            Outcome::Committed(receipt) if receipt.writes.len() != self.sent => {
+                Err(another_commit(id, receipt.writes.len(), self.sent))
             }
             Outcome::Committed(receipt) => {
-                Ok(Receipt { revision: receipt.revision, writes: given.answers(&receipt.writes) })
+                Ok(Receipt { revision: receipt.revision, writes: self.given.answers(&receipt.writes) })
             }
             Outcome::Conflicted(conflict) => Err(match conflict.part {
-                Part::Check(index) if index >= guarded_checks => Error::quota(conflict),
-                Part::Check(index) if index >= own_checks => namespaces::being_deleted(&guards[index - own_checks]),
-                Part::Check(index) if index >= given_checks => {
+                Part::Check(index) if index >= self.guarded_checks => Error::quota(conflict),
+                Part::Check(index) if index >= self.own_checks => {
+                    namespaces::being_deleted(&self.guards[index - self.own_checks])
+                }
+                Part::Check(index) if index >= self.given_checks => {
                     // The one check that folding adds: what annotates must find an entry.
                     let message = format!("{conflict}, so its metadata and expiry cannot be changed");
                     Error::new(ErrorKind::NotFound, message)
                 }
                 Part::Check(_) => Error::conflict(conflict),
-                Part::Write(place) => Error::conflict(given.conflict(place, conflict)),
+                Part::Write(place) => Error::conflict(self.given.conflict(place, conflict)),
             }),
         }
     }

@@ -12,6 +12,7 @@ mod holds;
 mod keeper;
 mod moment;
 mod namespaces;
+mod once;
 mod read;
 mod retention;
 mod scope;

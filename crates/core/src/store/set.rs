@@ -4,9 +4,9 @@ use std::{future::IntoFuture, time::Duration};
 
 use bytes::Bytes;
 
-use super::Scope;
+use super::{CommitBuilder, Scope};
 use crate::{
-    commit::{Action, Condition, Expected, MetadataChange},
+    commit::{Action, Condition, Expected, MetadataChange, Receipt},
     error::{Error, ErrorKind, Result},
     id::{Revision, Version},
     key::{IntoKey, Key},
@@ -60,7 +60,7 @@ impl Scope {
     }
 }
 
-impl Set<'_> {
+impl<'a> Set<'a> {
     /// The entry expires this long after it was written; longer than zero.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.expiry = Expiry::In(ttl);
@@ -106,6 +106,11 @@ impl Set<'_> {
     }
 
     async fn send(self) -> Result<Stamp> {
+        stamp(self.commit()?.send().await)
+    }
+
+    /// The set as a commit.
+    pub(super) fn commit(self) -> Result<CommitBuilder<'a>> {
         let (scope, key, value) = (self.scope, self.key?, self.value?);
         let expires_at = match self.expiry {
             Expiry::Never => None,
@@ -116,11 +121,15 @@ impl Set<'_> {
         if let Some(condition) = self.condition {
             commit = commit.check(&key, condition);
         }
-        let receipt = commit.action(key, Action::Put { value, expires_at, metadata: self.metadata }).send().await;
-        let receipt = receipt.map_err(already_exists)?;
-        let written = receipt.writes[0];
-        Ok(Stamp { version: written.version, revision: receipt.revision, existed: written.existed })
+        Ok(commit.action(key, Action::Put { value, expires_at, metadata: self.metadata }))
     }
+}
+
+/// What a set answers, from what its commit did.
+pub(super) fn stamp(receipt: Result<Receipt>) -> Result<Stamp> {
+    let receipt = receipt.map_err(already_exists)?;
+    let written = receipt.writes[0];
+    Ok(Stamp { version: written.version, revision: receipt.revision, existed: written.existed })
 }
 
 /// A conflict over absence has a kind of its own.

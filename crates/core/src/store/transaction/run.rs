@@ -4,19 +4,12 @@ use std::{sync::PoisonError, time::Duration};
 
 use super::{Home, Isolation, Transaction};
 use crate::{
-    engine::Resolution,
     error::{Error, ErrorKind, Result},
-    id::CommitId,
-    store::Scope,
-    time::Timestamp,
+    store::{
+        Scope,
+        once::{DEADLINE, Patience},
+    },
 };
-
-/// For how long a transaction is tried again, unless said otherwise.
-const DEADLINE: Duration = Duration::from_secs(10);
-/// The longest pause before the second attempt; it doubles with each one.
-const PAUSE_FIRST: Duration = Duration::from_millis(1);
-/// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 impl Scope {
     /// Runs `body` as a transaction and commits it: again from the beginning when something that it had read was changed
@@ -83,30 +76,12 @@ impl Scope {
             match transaction.commit().await {
                 Ok(_) => return Ok(answer),
                 Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
-                    if self.happened(id, &mut patience, error).await? {
+                    if self.resolved(id, &mut patience, error).await?.is_some() {
                         return Ok(answer);
                     }
                 }
                 Err(error) if is_worth_another(&error, true) => patience.pause(error).await?,
                 Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Whether the commit `id` happened, asked until there is an answer.
-    async fn happened(&self, id: CommitId, patience: &mut Patience<'_>, unknown: Error) -> Result<bool> {
-        let mut unknown = Some(unknown);
-        loop {
-            match self.resolve(id).await {
-                Ok(Resolution::Committed(_)) => return Ok(true),
-                Ok(Resolution::Never) => return Ok(false),
-                Ok(Resolution::Forgotten) => return Err(Error::forgotten(id)),
-                // Nobody can say; with the patience at its end that is what is told.
-                Err(error) if error.is_retryable() => {
-                    let told = unknown.take().unwrap_or_else(|| Error::outcome_unknown(id, "the store did not answer"));
-                    patience.pause(told).await?;
-                }
-                Err(_) => return Err(Error::outcome_unknown(id, "the store did not answer")),
             }
         }
     }
@@ -117,30 +92,5 @@ fn is_worth_another(error: &Error, stale: bool) -> bool {
         ErrorKind::Trimmed | ErrorKind::Unavailable => true,
         ErrorKind::Conflict => stale,
         _ => false,
-    }
-}
-
-/// Pauses that grow, with chance in them so that those who met do not meet again, until a deadline.
-struct Patience<'a> {
-    scope: &'a Scope,
-    until: Timestamp,
-    pause: Duration,
-}
-
-impl<'a> Patience<'a> {
-    fn new(scope: &'a Scope, deadline: Duration) -> Self {
-        Self { scope, until: scope.world().now().after(deadline), pause: PAUSE_FIRST }
-    }
-
-    /// Waits a moment, or ends with `error` when there is no time left.
-    async fn pause(&mut self, error: Error) -> Result<()> {
-        if self.scope.world().now() >= self.until {
-            return Err(error);
-        }
-        let most = u64::try_from(self.pause.as_micros()).unwrap_or(u64::MAX);
-        let share = u64::try_from(self.scope.world().random() % u128::from(most + 1)).unwrap_or(0);
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-        self.scope.world().sleep(Duration::from_micros(share)).await;
-        Ok(())
     }
 }
