@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 mod open;
 mod world;
 

@@ -61,6 +61,10 @@ impl Builder {
         self
     }
 
+    pub(crate) fn has_world(&self) -> bool {
+        self.world.is_some()
+    }
+
     /// Opens the store.
     ///
     /// # Errors

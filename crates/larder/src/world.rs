@@ -34,6 +34,11 @@ impl SystemWorld {
         let around = around.filter(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
         Self(around.unwrap_or_else(|| ELSEWHERE.handle().clone()))
     }
+
+    /// The world without the runtime around: tasks run on the shared thread.
+    pub(crate) fn apart() -> Self {
+        Self(ELSEWHERE.handle().clone())
+    }
 }
 
 /// A task that goes on elsewhere when the runtime it runs on ends before it does.
