@@ -8,6 +8,7 @@ mod memory;
 mod raw;
 mod report;
 mod sqlite;
+mod time;
 mod watch;
 
 use std::path::PathBuf;
@@ -54,6 +55,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("sqlite watch") {
         watch::measure(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("sqlite time: transaction") {
+        time::transactions(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("sqlite time: get as of") {
+        time::past(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("sqlite time: sweeping") {
+        time::sweeping(&mut report, &runtime, directory.path(), options.entries)?;
     }
     if wanted("import") {
         import::measure(&mut report, directory.path(), options.entries, options.program.as_deref())?;

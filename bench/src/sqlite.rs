@@ -22,7 +22,7 @@ fn key(n: u32) -> String {
     format!("group-{:05}/{n:08}", n / 100)
 }
 
-fn store(runtime: &Runtime, path: &Path) -> larder::Result<Store> {
+pub(crate) fn store(runtime: &Runtime, path: &Path) -> larder::Result<Store> {
     runtime.block_on(larder::open(&format!("sqlite:{}", path.display())))
 }
 

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Retention, Store, write::join};
+use super::{Retention, Store};
 use crate::{
-    address::Range,
+    address::{Address, Range},
     change::{ChangesQuery, Trim},
-    commit::{Action, Check, Condition},
+    commit::{Action, Check, Condition, Receipt},
     engine::{Engine, EngineStatus},
     error::{ErrorKind, Result},
     id::Revision,
@@ -35,8 +35,14 @@ pub struct Kept {
 
 /// How often a store is looked after.
 const EVERY: Duration = Duration::from_secs(10);
-/// How many expired entries are swept up at once.
+/// How many expired entries are looked for at once.
+const FOUND_AT_ONCE: usize = 512;
+/// How many of them share a commit at most,
 const SWEEP_AT_ONCE: usize = 64;
+/// and how many while others commit, too: none of them should wait for much more than its own work.
+const SWEEP_BESIDE_OTHERS: usize = 8;
+/// How long is made way for others after each such commit.
+const PAUSE: Duration = Duration::from_millis(1);
 /// How many changes are looked at at once to find out which are too old.
 const CHANGES_AT_ONCE: usize = 256;
 
@@ -77,27 +83,59 @@ impl Store {
     }
 
     async fn sweep(&self) -> Result<u64> {
-        let mut swept = 0;
+        let (mut swept, mut step) = (0, SWEEP_AT_ONCE);
+        let mut last: Option<Revision> = None;
         loop {
-            let found = self.engine().expired(self.world().now(), SWEEP_AT_ONCE).await?;
-            // Each by itself: one that was written again in the meantime is none of our business.
-            let deletes = found.iter().map(|address| {
-                let condition = Condition::Absent;
-                let check = Check::Key { address: address.clone(), condition };
-                Box::pin(self.commit().unguarded().check_at(check).at(address.clone(), Action::Delete).send())
-            });
+            let found = self.engine().expired(self.world().now(), FOUND_AT_ONCE).await?;
             let before = swept;
-            for answer in join(deletes.collect()).await {
-                match answer {
-                    Ok(_) => swept += 1,
-                    Err(error) if error.kind() == ErrorKind::Conflict => {}
-                    Err(error) => return Err(error),
+            let mut rest = &found[..];
+            while !rest.is_empty() {
+                let (some, others) = rest.split_at(step.min(rest.len()));
+                let (gone, revision) = self.sweep_some(some).await?;
+                swept += gone;
+                rest = others;
+                // Somebody else is at work: make way.
+                if last.is_some_and(|last| revision > last.next()) {
+                    step = SWEEP_BESIDE_OTHERS;
+                    self.world().sleep(PAUSE).await;
+                } else {
+                    step = (step * 2).min(SWEEP_AT_ONCE);
                 }
+                last = Some(revision);
             }
-            if found.len() < SWEEP_AT_ONCE || swept == before {
+            if found.len() < FOUND_AT_ONCE || swept == before {
                 return Ok(swept);
             }
         }
+    }
+
+    /// Removes those of `expired` that still are, and answers how many they were.
+    async fn sweep_some(&self, expired: &[Address]) -> Result<(u64, Revision)> {
+        match self.removal(expired).await {
+            Ok(receipt) => Ok((expired.len() as u64, receipt.revision)),
+            // One that was written again in the meantime is none of our business, and stands in nobody's way.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let (mut gone, mut last) = (0, Revision::ZERO);
+                for one in expired {
+                    match self.removal(std::slice::from_ref(one)).await {
+                        Ok(receipt) => (gone, last) = (gone + 1, receipt.revision),
+                        Err(error) if error.kind() == ErrorKind::Conflict => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok((gone, last))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn removal(&self, expired: &[Address]) -> Result<Receipt> {
+        let mut commit = self.commit().unguarded();
+        for address in expired {
+            let check = Check::Key { address: address.clone(), condition: Condition::Absent };
+            commit = commit.check_at(check).at(address.clone(), Action::Delete);
+        }
+        commit.send().await
     }
 
     /// The last revision of the log, or of that of one namespace, which is older than `age` or too much for `bytes`.

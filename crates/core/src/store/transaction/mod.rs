@@ -259,18 +259,19 @@ impl Transaction {
         self.write(Write { address, action })
     }
 
-    /// As [`Transaction::action`], for what has to be read to know what comes of it; answers that.
+    /// Writes what `action` makes of what is at `key`, which is read for that; answers it.
     async fn change(&mut self, key: impl IntoKey, action: Action) -> Result<Option<Entry>> {
-        self.open()?;
         let address = self.within.address(key)?;
         self.read(std::slice::from_ref(&address)).await?;
-        let (writes, checks) = (self.writes.clone(), self.checks.clone());
-        let seen = self.action(&address.key, action).and_then(|()| self.seen(&address));
-        if seen.is_err() {
-            // Refused, it leaves nothing behind.
-            (self.writes, self.checks) = (writes, checks);
+        let before = self.seen(&address)?;
+        let after = self.effect(Write { address: address.clone(), action }, before.as_ref())?;
+        if let Some(entry) = &after {
+            // What was read is checked by the commit, so its result may stand here in the place of the action.
+            let metadata = MetadataChange::Replace(entry.metadata.clone());
+            let put = Action::Put { value: entry.value.clone(), expires_at: entry.expires_at, metadata };
+            self.action(&address.key, put)?;
         }
-        seen
+        Ok(after)
     }
 
     /// Reads what of `addresses` was not read before, all as of the moment.

@@ -78,12 +78,19 @@ impl Transaction {
     /// What is at `address`, which was read, with this transaction's own writes.
     pub(super) fn seen(&self, address: &Address) -> Result<Option<Entry>> {
         let read = self.reads.get(address);
-        let Some(write) = self.writes.iter().find(|write| write.address == *address) else { return Ok(read.cloned()) };
+        match self.writes.iter().find(|write| write.address == *address) {
+            Some(write) => self.effect(write.clone(), read),
+            None => Ok(read.cloned()),
+        }
+    }
+
+    /// What `write` makes of what is there `before`.
+    pub(super) fn effect(&self, write: Write, before: Option<&Entry>) -> Result<Option<Entry>> {
         let (id, now) = (self.id, self.moment.now);
-        let commit = Commit { id, now, checks: Vec::new(), writes: vec![write.clone()] };
-        let effect = decide::write(&commit, 0, read, Revision::ZERO)?.map_err(Error::conflict)?;
+        let commit = Commit { id, now, checks: Vec::new(), writes: vec![write] };
+        let effect = decide::write(&commit, 0, before, Revision::ZERO)?.map_err(Error::conflict)?;
         Ok(match effect.store {
-            Store::Keep => read.cloned(),
+            Store::Keep => before.cloned(),
             Store::Put(entry) => Some(*entry),
             Store::Remove => None,
         })
