@@ -11,9 +11,10 @@ use std::{
 use super::{Retention, Store};
 use crate::{
     address::{Address, Range},
-    change::{ChangesQuery, Trim},
+    change::{Change, ChangesQuery, Trim},
     commit::{Action, Check, Condition, Receipt},
     engine::{Engine, EngineStatus},
+    entry::Entry,
     error::{ErrorKind, Result},
     id::Revision,
     namespace::Namespace,
@@ -165,16 +166,15 @@ impl Store {
                 Err(error) if error.kind() == ErrorKind::Trimmed => return Ok(outdated),
                 Err(error) => return Err(error),
             };
-            let mut rest = found.changes.iter().peekable();
-            while let Some(change) = rest.next() {
+            // A commit goes or stays whole.
+            for commit in found.changes.chunk_by(|one, next| one.revision == next.revision) {
+                let [change, ..] = commit else { continue };
                 if change.at >= since && left <= bytes {
                     return Ok(outdated);
                 }
-                let before = change.before.as_ref().map_or(change.address.key.len() as u64, crate::Entry::bytes);
-                left = left.saturating_sub(before);
-                if rest.peek().is_none_or(|next| next.revision != change.revision) {
-                    outdated = change.revision;
-                }
+                let before = |change: &Change| change.before.as_ref().map_or(change.address.key.len() as u64, Entry::bytes);
+                left = left.saturating_sub(commit.iter().map(before).sum());
+                outdated = change.revision;
             }
             if found.through == found.head {
                 return Ok(outdated);
