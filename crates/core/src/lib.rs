@@ -22,7 +22,9 @@
 //!
 //! | for whom | what |
 //! | --- | --- |
-//! | who uses a store | [`Store`], [`Select`], [`Value`], [`Metadata`], [`Entry`], [`Error`] |
+//! | who uses a store | [`Scope`] with all verbs, [`Select`], [`Transaction`], [`View`], [`Watch`], [`Value`], [`Entry`], [`Error`] |
+//! | who owns a store | [`Store`], which is a scope and more; [`Retention`], [`Hold`] |
+//! | who has guests | [`Store::scope`], [`Quota`] |
 //! | who writes an engine | [`engine`], [`decide`], [`Limits`], [`memory`] as the specification |
 //! | who runs it somewhere | [`World`] |
 //!
