@@ -1,8 +1,10 @@
 //! Commits: decided against the file, then applied to it, inside a transaction that somebody else began.
 
+use std::collections::{BTreeMap, btree_map::Entry as Slot};
+
 use larder_core::{
-    Address, ChangeKind, Check, Commit, CommitId, Conflict, ContentKind, Entry, Error, Expected, Found, Outcome, Part,
-    Range, Receipt, Result, Revision, Timestamp, Version, Written,
+    Address, ChangeKind, Check, Commit, CommitId, Conflict, ContentKind, Entry, Error, Expected, Found, Namespace, Outcome,
+    Part, Range, Receipt, Result, Revision, Timestamp, Usage, Version, Written,
     decide::{self, Effect, Store},
     engine::Resolution,
 };
@@ -11,49 +13,10 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, ToSql, pa
 use crate::{
     engine::LIMITS,
     error::{corrupt, explain},
-    read::within,
+    head::{Head, oldest_of},
+    read::{in_log, within},
     row::{self, ENTRY, HEADER},
 };
-
-/// The row of the table `store`, read when a transaction begins and written when it ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    revision: i64,
-    oldest: i64,
-    ids_since: i64,
-    entries: i64,
-    bytes: i64,
-    changes: i64,
-    log_bytes: i64,
-    relaxed_boot: Option<String>,
-}
-
-impl Head {
-    pub(crate) fn read(connection: &Connection) -> Result<Self> {
-        let sql = "SELECT revision, oldest, ids_since, entries, bytes, changes, log_bytes, relaxed_boot FROM store";
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok(Self {
-                revision: row.get(0)?,
-                oldest: row.get(1)?,
-                ids_since: row.get(2)?,
-                entries: row.get(3)?,
-                bytes: row.get(4)?,
-                changes: row.get(5)?,
-                log_bytes: row.get(6)?,
-                relaxed_boot: row.get(7)?,
-            })
-        };
-        prepare(connection, sql)?.query_row([], read).map_err(explain)
-    }
-
-    /// Writes the row back. `boot` is named by commits that a power cut may take.
-    pub(crate) fn write(&self, connection: &Connection, boot: Option<&str>) -> Result<()> {
-        let sql =
-            "UPDATE store SET revision = ?1, entries = ?2, bytes = ?3, changes = ?4, log_bytes = ?5, relaxed_boot = ?6";
-        let boot = boot.or(self.relaxed_boot.as_deref());
-        run(connection, sql, (self.revision, self.entries, self.bytes, self.changes, self.log_bytes, boot))
-    }
-}
 
 /// How many changes a commit has room for in the log: a write makes two at most, when it meets an expired entry.
 pub(crate) const PLACES: i64 = 8192;
@@ -65,11 +28,14 @@ struct Decided {
     effect: Effect,
 }
 
+/// What the namespaces that a commit writes to take before and after it.
+type Usages<'a> = BTreeMap<&'a Namespace, (Usage, Usage)>;
+
 /// An entry as it is stored, expired or not; its value only where the decision looks at it.
 struct Stored {
     id: i64,
     entry: Entry,
-    bytes: i64,
+    bytes: u64,
 }
 
 /// Decides `commit` and, if nothing speaks against it, applies it.
@@ -80,7 +46,7 @@ pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) 
     match remembered(connection, commit.id)? {
         Some(Resolution::Committed(receipt)) => return Ok(Ok(Outcome::Committed(receipt))),
         Some(_) => return Ok(Err(Error::fenced(commit.id).engine("sqlite"))),
-        None if commit.id.made_at().as_millis() < head.ids_since => {
+        None if commit.id.made_at().as_millis() < head.ids_since() => {
             return Ok(Err(Error::forgotten(commit.id).engine("sqlite")));
         }
         None => {}
@@ -90,25 +56,39 @@ pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) 
             return Ok(Ok(Outcome::Conflicted(conflict)));
         }
     }
-    let revision = Revision::new(head.revision.cast_unsigned()).next();
+    let revision = Revision::new(head.revision().cast_unsigned()).next();
+    let mut usages = Usages::new();
     let mut decided = Vec::with_capacity(commit.writes.len());
     for (index, write) in commit.writes.iter().enumerate() {
         let stored = stored(connection, &write.address, decide::write_needs_value(&write.action))?;
         match decide::write(commit, index, stored.as_ref().map(|stored| &stored.entry), revision) {
-            Ok(Ok(effect)) => decided.push(Decided { stored, effect }),
+            Ok(Ok(effect)) => {
+                let Address { namespace, key } = &write.address;
+                let (_, usage) = match usages.entry(namespace) {
+                    Slot::Occupied(counted) => counted.into_mut(),
+                    Slot::Vacant(slot) => slot.insert([head.usage(connection, namespace)?; 2].into()),
+                };
+                effect.count(usage, key.len(), stored.as_ref().map(|stored| stored.bytes));
+                decided.push(Decided { stored, effect });
+            }
             Ok(Err(conflict)) => return Ok(Ok(Outcome::Conflicted(conflict))),
             Err(refusal) => return Ok(Err(refusal)),
         }
     }
+    if let Some(conflict) = exceeded(commit, &usages) {
+        return Ok(Ok(Outcome::Conflicted(conflict)));
+    }
 
     // Nothing below can be refused.
+    for (namespace, (_, after)) in usages {
+        head.count(namespace, after);
+    }
     let mut ordinal = 0;
     let mut writes = Vec::with_capacity(decided.len());
     for (write, Decided { stored, effect }) in commit.writes.iter().zip(decided) {
         let mut log = |kind: ChangeKind, before: Option<&Stored>| {
             let place = (revision, ordinal);
             ordinal += 1;
-            head.log_bytes += before.map_or(write.address.key.len() as i64, |before| before.bytes);
             append(connection, place, commit.now, kind, &write.address, before.map(|before| before.id))
         };
         if effect.expired {
@@ -118,13 +98,12 @@ pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) 
             log(kind, stored.as_ref().filter(|_| !effect.expired))?;
         }
         writes.push(effect.written);
-        apply(connection, head, &write.address, stored.as_ref(), effect.store)?;
+        apply(connection, &write.address, stored.as_ref(), effect.store)?;
     }
     if ordinal > 0 {
-        head.revision = revision.get().cast_signed();
-        head.changes += ordinal;
+        head.advance(revision, ordinal);
     }
-    let receipt = Receipt { revision: Revision::new(head.revision.cast_unsigned()), writes };
+    let receipt = Receipt { revision: Revision::new(head.revision().cast_unsigned()), writes };
     remember(connection, commit.id, &receipt)?;
     Ok(Ok(Outcome::Committed(receipt)))
 }
@@ -144,7 +123,7 @@ fn stored(connection: &Connection, address: &Address, value: bool) -> Result<Opt
     let mut rows = statement.query((address.namespace.as_str(), address.key.as_str())).map_err(explain)?;
     let Some(row) = rows.next().map_err(explain)? else { return Ok(None) };
     let entry = row::entry(row, 0, || Ok(address.clone()))?.ok_or_else(|| corrupt("an entry has no version"))?;
-    let bytes = row::number(row, 9)? + (address.key.len() + entry.metadata.len()) as i64;
+    let bytes = row::number(row, 9)?.cast_unsigned() + (address.key.len() + entry.metadata.len()) as u64;
     Ok(Some(Stored { id: row::number(row, 10)?, entry, bytes }))
 }
 
@@ -162,7 +141,22 @@ fn refute(connection: &Connection, head: &Head, index: usize, check: &Check, now
             let found = changed(connection, head, range, *since, *read_at, now)?;
             Ok(found.map(|found| Conflict { part, address: None, expected: Expected::Unchanged(*since), found }))
         }
+        // Decided after the writes.
+        Check::Quota { .. } => Ok(None),
     }
+}
+
+/// Which quota `commit` would exceed, if there is one.
+fn exceeded(commit: &Commit, usages: &Usages<'_>) -> Option<Conflict> {
+    for (index, check) in commit.checks.iter().enumerate() {
+        let Check::Quota { namespace, quota } = check else { continue };
+        // What a commit does not write to does not grow by it.
+        let Some((before, after)) = usages.get(namespace) else { continue };
+        if let Err((expected, found)) = decide::quota(quota, *before, *after) {
+            return Some(Conflict { part: Part::Check(index), address: None, expected, found });
+        }
+    }
+    None
 }
 
 fn changed(
@@ -174,11 +168,12 @@ fn changed(
     now: Timestamp,
 ) -> Result<Option<Found>> {
     let at = i64::try_from(since.get()).unwrap_or(i64::MAX);
-    if at > head.revision {
-        return Ok(Some(Found::Head(Revision::new(head.revision.cast_unsigned()))));
+    if at > head.revision() {
+        return Ok(Some(Found::Head(Revision::new(head.revision().cast_unsigned()))));
     }
-    if at < head.oldest {
-        return Ok(Some(Found::Trimmed(Revision::new(head.oldest.cast_unsigned()))));
+    let oldest = oldest_of(connection, head.oldest(), std::slice::from_ref(range))?;
+    if at < oldest {
+        return Ok(Some(Found::Trimmed(Revision::new(oldest.cast_unsigned()))));
     }
     let (condition, edges) = within(range, 3);
     let first = |sql: &str, a: i64, b: i64| {
@@ -187,7 +182,8 @@ fn changed(
         let mut statement = prepare(connection, sql)?;
         statement.query_row(&*parameters, |row| row.get::<_, i64>(0)).optional().map_err(explain)
     };
-    let sql = format!("SELECT revision FROM log WHERE place >= ?1 AND ?2 = 0 AND +({condition}) ORDER BY place LIMIT 1");
+    let in_log = in_log(range.is_one_key(), &condition);
+    let sql = format!("SELECT revision FROM log WHERE place >= ?1 AND ?2 = 0 AND {in_log} ORDER BY place LIMIT 1");
     if let Some(revision) = first(&sql, (at + 1).saturating_mul(PLACES), 0)? {
         return Ok(Some(Found::Changed(Revision::new(revision.cast_unsigned()))));
     }
@@ -219,17 +215,14 @@ fn append(
     }
 }
 
-fn apply(connection: &Connection, head: &mut Head, address: &Address, stored: Option<&Stored>, store: Store) -> Result<()> {
+fn apply(connection: &Connection, address: &Address, stored: Option<&Stored>, store: Store) -> Result<()> {
     const INSERT: &str = "INSERT INTO entries (version, revision, created_at, updated_at, expires_at, json, encodings, metadata, \
         value, namespace, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     const UPDATE: &str = "UPDATE entries SET version = ?1, revision = ?2, created_at = ?3, updated_at = ?4, expires_at = ?5, \
         json = ?6, encodings = ?7, metadata = ?8, value = ?9 WHERE id = ?10";
-    let before = stored.map_or(0, |stored| stored.bytes);
     match store {
         Store::Keep => Ok(()),
         Store::Put(entry) => {
-            head.entries += i64::from(stored.is_none());
-            head.bytes += entry.bytes().cast_signed() - before;
             let (encodings, value) = (row::encodings(&entry.value), row::value(&entry.value));
             let (version, revision) = (entry.version.get().cast_signed(), entry.revision.get().cast_signed());
             let expires_at = entry.expires_at.map(Timestamp::as_millis);
@@ -254,8 +247,6 @@ fn apply(connection: &Connection, head: &mut Head, address: &Address, stored: Op
             }
         }
         Store::Remove => {
-            head.entries -= 1;
-            head.bytes -= before;
             let id = stored.map(|stored| stored.id);
             run(connection, "DELETE FROM entries WHERE id = ?1", [id])
         }
@@ -303,9 +294,9 @@ fn remember(connection: &Connection, id: CommitId, receipt: &Receipt) -> Result<
 
 /// Makes sure that the commit `id`, of which nothing is remembered, never happens.
 pub(crate) fn fence(connection: &Connection, head: &Head, id: CommitId) -> Result<Resolution> {
-    if id.made_at().as_millis() < head.ids_since {
+    if id.made_at().as_millis() < head.ids_since() {
         return Ok(Resolution::Forgotten);
     }
-    run(connection, "INSERT INTO commits (id, revision, receipt) VALUES (?1, ?2, NULL)", (id.as_bytes(), head.revision))?;
+    run(connection, "INSERT INTO commits (id, revision, receipt) VALUES (?1, ?2, NULL)", (id.as_bytes(), head.revision()))?;
     Ok(Resolution::Never)
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Limits,
-    Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed,
+    Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
     engine::{Backup, Capabilities, EngineStatus, Page, Reach, Resolution, Scan},
 };
 
 use crate::{
     config::SqliteConfig,
     error::closed,
-    file, lineage, log, read,
+    file, head, lineage, log, read,
     readers::Readers,
+    trim::Task,
+    undo,
     writer::{Desk, Gone, Job, Writer},
 };
 
@@ -108,19 +110,27 @@ impl Engine for SqliteEngine {
         self.readers.read(query.limit <= SMALL, move |connection| log::changes(connection, &query))
     }
 
-    fn trim(&self, mut trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
+    fn undo(&self, undo: Undo) -> BoxFuture<'_, Result<Snapshot<Page<Undone>>>> {
+        self.readers.read(undo.limit <= SMALL, move |connection| undo::undo(connection, &undo))
+    }
+
+    fn usage(&self, namespace: Namespace) -> BoxFuture<'_, Result<Snapshot<Usage>>> {
+        self.readers.read(true, move |connection| head::usage(connection, &namespace))
+    }
+
+    fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
         Box::pin(async move {
             let (mut changes, mut ids) = (0, 0);
+            let mut task = Task::new(trim);
             // Step by step, so that commits that wait in the meantime get their turn.
             loop {
                 let step =
-                    self.writer.ask(|answer| Job::Trim(trim, answer)).await.unwrap_or_else(|gone| Err(failed(gone)))?;
-                // What was the head at the first step stays the end, whatever is committed meanwhile.
-                trim.through = trim.through.min(step.trimmed.oldest);
+                    self.writer.ask(|answer| Job::Trim(task, answer)).await.unwrap_or_else(|gone| Err(failed(gone)))?;
                 changes += step.trimmed.changes;
                 ids += step.trimmed.ids;
-                if step.done {
-                    return Ok(Trimmed { oldest: step.trimmed.oldest, changes, ids });
+                match step.next {
+                    Some(next) => task = next,
+                    None => return Ok(Trimmed { oldest: step.trimmed.oldest, changes, ids }),
                 }
             }
         })

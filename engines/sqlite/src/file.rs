@@ -25,7 +25,7 @@ use crate::{
 const APPLICATION_ID: u32 = 0x4c61_7264;
 
 /// What brings a file from each version to the next. A file's version is the number of steps it has behind it.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// The part of a SQLite file that says what it is: <https://www.sqlite.org/fileformat2.html#the_database_header>.
 const HEADER_BYTES: usize = 100;

@@ -23,6 +23,7 @@ mod config;
 mod engine;
 mod error;
 mod file;
+mod head;
 mod lineage;
 mod log;
 mod new_file;
@@ -30,10 +31,12 @@ mod presence;
 mod read;
 mod readers;
 mod row;
+mod trim;
+mod undo;
 mod writer;
 
 pub use config::SqliteConfig;
 pub use engine::SqliteEngine;
 
-/// The schema of the file, as SQL.
-pub const SCHEMA: &str = include_str!("schema.sql");
+/// The schema of the file, as SQL, version by version.
+pub const SCHEMA: &str = concat!(include_str!("schema.sql"), "\n", include_str!("schema-2.sql"));

@@ -14,18 +14,19 @@ use std::{
 };
 
 use futures_channel::oneshot;
-use larder_core::{Commit, CommitId, Durability, Error, ErrorKind, Outcome, Result, Trim, engine::Resolution};
+use larder_core::{Commit, CommitId, Durability, Error, ErrorKind, Outcome, Result, engine::Resolution};
 use rusqlite::Connection;
 
 use crate::{
-    apply::{self, Head},
+    apply,
     config::SqliteConfig,
     engine::LIMITS,
     error::{self, again, explain},
     file::connect,
+    head::Head,
     lineage,
-    log::{self, Step},
     presence::Presence,
+    trim::{self, Step, Task},
 };
 
 /// What the writer is asked to do, and where to answer.
@@ -33,7 +34,7 @@ use crate::{
 pub(crate) enum Job {
     Commit(Vec<Commit>, oneshot::Sender<Vec<Result<Outcome>>>),
     Resolve(CommitId, oneshot::Sender<Result<Resolution>>),
-    Trim(Trim, oneshot::Sender<Result<Step>>),
+    Trim(Task, oneshot::Sender<Result<Step>>),
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -97,7 +98,7 @@ impl Desk {
         match job {
             Job::Commit(group, answer) => drop(answer.send(self.group(&group))),
             Job::Resolve(id, answer) => drop(answer.send(self.resolve(id))),
-            Job::Trim(trim, answer) => drop(answer.send(log::trim_step(&mut self.connection, trim))),
+            Job::Trim(task, answer) => drop(answer.send(trim::step(&mut self.connection, task))),
             Job::Close(_) => unreachable!("closing ends the work before it gets here"),
         }
     }
@@ -146,12 +147,9 @@ impl Desk {
         let connection = &self.connection;
         run(connection, "BEGIN IMMEDIATE").map_err(|error| Failure::NotBegun(explain(error)))?;
         let relaxed_boot = (self.config.durability == Durability::Relaxed).then(lineage::boot);
-        let worked = Head::read(connection).and_then(|before| {
-            let mut head = before.clone();
+        let worked = Head::read(connection).and_then(|mut head| {
             let answer = work(connection, &mut head)?;
-            if head != before {
-                head.write(connection, relaxed_boot)?;
-            }
+            head.write(connection, relaxed_boot)?;
             Ok(answer)
         });
         let failure = match worked {

@@ -280,32 +280,3 @@ fn the_file_is_plain_enough_for_a_shell() {
     let vacuum: i64 = shell.pragma_query_value(None, "auto_vacuum", |row| row.get(0)).expect("reads");
     assert_eq!(vacuum, 2, "incremental, from creation on");
 }
-
-/// A file as version 1 first wrote it. If the schema below changes, the format has: that takes a migration, a line in
-/// the changelog, and a fixture of the new version beside this one.
-#[test]
-fn a_file_of_version_1_opens_and_is_what_we_write() {
-    let directory = directory();
-    let (old, new) = (directory.path().join("old.db"), directory.path().join("new.db"));
-    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/version-1.db"), &old).expect("copies");
-    filled(&new);
-    let schema = |path: &Path| -> Vec<String> {
-        let file = Connection::open(path).expect("opens");
-        let mut statement =
-            file.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").expect("prepares");
-        statement.query_map([], |row| row.get(0)).expect("queries").collect::<Result<_, _>>().expect("reads")
-    };
-    assert_eq!(schema(&old), schema(&new));
-
-    let store = open(&old);
-    let status = block_on(store.status()).expect("answers");
-    assert_eq!((status.revision.get(), status.entries, status.changes), (5, 2, 5));
-    let entry = block_on(store.get("workloads/web")).expect("reads").expect("it is there");
-    assert_eq!(
-        (entry.version.get(), &entry.value.bytes()[..], entry.metadata.as_str()),
-        (2, &b"{\"n\": 1.50}"[..], "{\"by\":\"ann\"}")
-    );
-    let opaque = block_on(store.get("blob")).expect("reads").expect("it is there");
-    assert_eq!(&opaque.value.bytes()[..], b"\x00\xff plain");
-    close(store);
-}

@@ -1,0 +1,159 @@
+//! What a store counts of itself: read when a transaction begins, written back once when it ends.
+//!
+//! However many commits share a transaction, the row of the store and those of the namespaces they touch are written once.
+
+use std::collections::BTreeMap;
+
+use larder_core::{Namespace, Range, Result, Revision, Snapshot, Usage};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+
+use crate::{
+    error::{corrupt, explain},
+    row,
+};
+
+/// The table `store`, and those rows of `namespaces` that somebody has asked for.
+#[derive(Debug)]
+pub(crate) struct Head {
+    before: Totals,
+    now: Totals,
+    /// What each takes, as it is in the file and as it will be.
+    namespaces: BTreeMap<Namespace, (Usage, Usage)>,
+}
+
+/// The row of the table `store`, as far as commits change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Totals {
+    revision: i64,
+    changes: i64,
+    usage: Usage,
+    oldest: i64,
+    ids_since: i64,
+    relaxed_boot: Option<String>,
+}
+
+impl Head {
+    pub(crate) fn read(connection: &Connection) -> Result<Self> {
+        const SQL: &str = "SELECT revision, entries, bytes, log_bytes, changes, oldest, ids_since, relaxed_boot FROM store";
+        let mut statement = connection.prepare_cached(SQL).map_err(explain)?;
+        let mut rows = statement.query([]).map_err(explain)?;
+        let row = rows.next().map_err(explain)?.ok_or_else(|| corrupt("the table store is empty"))?;
+        let totals = Totals {
+            revision: row::number(row, 0)?,
+            usage: usage_at(row, 1)?,
+            changes: row::number(row, 4)?,
+            oldest: row::number(row, 5)?,
+            ids_since: row::number(row, 6)?,
+            relaxed_boot: row.get(7).map_err(explain)?,
+        };
+        Ok(Self { before: totals.clone(), now: totals, namespaces: BTreeMap::new() })
+    }
+
+    pub(crate) fn revision(&self) -> i64 {
+        self.now.revision
+    }
+
+    pub(crate) fn oldest(&self) -> i64 {
+        self.now.oldest
+    }
+
+    pub(crate) fn ids_since(&self) -> i64 {
+        self.now.ids_since
+    }
+
+    /// What `namespace` takes, with what this transaction has done so far.
+    pub(crate) fn usage(&mut self, connection: &Connection, namespace: &Namespace) -> Result<Usage> {
+        if let Some((_, now)) = self.namespaces.get(namespace) {
+            return Ok(*now);
+        }
+        const SQL: &str = "SELECT entries, bytes, log_bytes FROM namespaces WHERE namespace = ?1";
+        let mut statement = connection.prepare_cached(SQL).map_err(explain)?;
+        let mut rows = statement.query([namespace.as_str()]).map_err(explain)?;
+        let usage = rows.next().map_err(explain)?.map_or(Ok(Usage::default()), |row| usage_at(row, 0))?;
+        self.namespaces.insert(namespace.clone(), (usage, usage));
+        Ok(usage)
+    }
+
+    /// From here on `namespace`, whose usage somebody has asked for, takes so much.
+    pub(crate) fn count(&mut self, namespace: &Namespace, usage: Usage) {
+        let (_, now) = self.namespaces.get_mut(namespace).expect("what a namespace takes is counted on from what it took");
+        let total = &mut self.now.usage;
+        total.entries = (total.entries + usage.entries).saturating_sub(now.entries);
+        total.bytes = (total.bytes + usage.bytes).saturating_sub(now.bytes);
+        total.log_bytes = (total.log_bytes + usage.log_bytes).saturating_sub(now.log_bytes);
+        *now = usage;
+    }
+
+    /// A commit has taken `revision` and made so many changes.
+    pub(crate) fn advance(&mut self, revision: Revision, changes: i64) {
+        self.now.revision = revision.get().cast_signed();
+        self.now.changes += changes;
+    }
+
+    /// Writes back what has changed. `boot` is named by commits that a power cut may take.
+    pub(crate) fn write(&self, connection: &Connection, boot: Option<&str>) -> Result<()> {
+        const NAMESPACE: &str = "INSERT INTO namespaces VALUES (?1, ?2, ?3, ?4, 0) \
+            ON CONFLICT (namespace) DO UPDATE SET entries = ?2, bytes = ?3, log_bytes = ?4";
+        const STORE: &str =
+            "UPDATE store SET revision = ?1, entries = ?2, bytes = ?3, log_bytes = ?4, changes = ?5, relaxed_boot = ?6";
+        let Self { before, now, namespaces } = self;
+        let changed = namespaces.iter().filter(|(_, (before, now))| before != now);
+        let mut written = now != before;
+        for (namespace, (_, usage)) in changed {
+            let (entries, bytes, log_bytes) = signed(*usage);
+            run(connection, NAMESPACE, (namespace.as_str(), entries, bytes, log_bytes))?;
+            written = true;
+        }
+        if written {
+            let (entries, bytes, log_bytes) = signed(now.usage);
+            let boot = boot.or(now.relaxed_boot.as_deref());
+            run(connection, STORE, (now.revision, entries, bytes, log_bytes, now.changes, boot))?;
+        }
+        Ok(())
+    }
+}
+
+/// From which revision on the log tells everything about `ranges`, of which none means all; `store` is from where on it
+/// tells everything about namespaces that were not trimmed by themselves.
+pub(crate) fn oldest_of(connection: &Connection, store: i64, ranges: &[Range]) -> Result<i64> {
+    const LATEST: &str = "SELECT max(oldest) FROM namespaces WHERE oldest > 0";
+    let mut statement = connection.prepare_cached(LATEST).map_err(explain)?;
+    let latest: Option<i64> = statement.query_row([], |row| row.get(0)).map_err(explain)?;
+    let Some(latest) = latest.filter(|latest| *latest > store) else { return Ok(store) };
+    if ranges.is_empty() {
+        return Ok(latest);
+    }
+    const TRIMMED: &str = "SELECT namespace, oldest FROM namespaces WHERE oldest > 0 AND oldest > ?1 ORDER BY oldest DESC";
+    let mut statement = connection.prepare_cached(TRIMMED).map_err(explain)?;
+    let mut rows = statement.query([store]).map_err(explain)?;
+    while let Some(row) = rows.next().map_err(explain)? {
+        let namespace = row::namespace(row, 0)?;
+        if ranges.iter().any(|range| range.meets(&namespace)) {
+            return row::number(row, 1);
+        }
+    }
+    Ok(store)
+}
+
+/// What `namespace` takes.
+pub(crate) fn usage(connection: &Connection, namespace: &Namespace) -> Result<Snapshot<Usage>> {
+    const SQL: &str = "SELECT revision, coalesce(namespaces.entries, 0), coalesce(namespaces.bytes, 0), \
+        coalesce(namespaces.log_bytes, 0) FROM store LEFT JOIN namespaces ON namespace = ?1";
+    let mut statement = connection.prepare_cached(SQL).map_err(explain)?;
+    let found = statement.query_row([namespace.as_str()], |row| Ok((row.get::<_, i64>(0)?, usage_at(row, 1))));
+    let (revision, usage) = found.optional().map_err(explain)?.ok_or_else(|| corrupt("the table store is empty"))?;
+    Ok(Snapshot { revision: Revision::new(revision.cast_unsigned()), value: usage? })
+}
+
+fn usage_at(row: &Row<'_>, first: usize) -> Result<Usage> {
+    let unsigned = |column| row::number(row, column).map(i64::cast_unsigned);
+    Ok(Usage { entries: unsigned(first)?, bytes: unsigned(first + 1)?, log_bytes: unsigned(first + 2)? })
+}
+
+fn signed(usage: Usage) -> (i64, i64, i64) {
+    (usage.entries.cast_signed(), usage.bytes.cast_signed(), usage.log_bytes.cast_signed())
+}
+
+fn run(connection: &Connection, sql: &str, parameters: impl Params) -> Result<()> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map(|_| ()).map_err(explain)
+}

@@ -1,0 +1,111 @@
+//! The format of the file: every version that was ever written opens, is brought up to date, and means what it meant.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures_lite::future::block_on;
+use larder_conformance::TestWorld;
+use larder_core::{ChangesQuery, Engine, ErrorKind, Namespace, Range, Revision, Snapshot, Store, StoreId, Timestamp, Usage};
+use larder_sqlite::{SqliteConfig, SqliteEngine};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// A copy of the fixture of a version, to be opened and changed.
+fn fixture(directory: &TempDir, version: u32) -> PathBuf {
+    let name = format!("version-{version}.db");
+    let copy = directory.path().join(&name);
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name), &copy).expect("copies");
+    copy
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory can be made")
+}
+
+fn open(path: &Path) -> SqliteEngine {
+    block_on(SqliteEngine::open(SqliteConfig::new(path), StoreId::from_bytes([1; 16]))).expect("the store opens")
+}
+
+fn usage(engine: &SqliteEngine, namespace: &str) -> Usage {
+    let namespace = Namespace::new(namespace).expect("a good name");
+    block_on(engine.usage(namespace)).map(|Snapshot { value, .. }| value).expect("answers")
+}
+
+/// Files as each version first wrote them. If the schema below changes, the format has: that takes a migration, a line in
+/// the changelog, and a fixture of the new version beside these.
+#[test]
+fn a_file_of_every_version_opens_and_is_what_we_write() {
+    let directory = directory();
+    let schema = |path: &Path| -> Vec<String> {
+        let file = Connection::open(path).expect("opens");
+        let mut statement =
+            file.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").expect("prepares");
+        statement.query_map([], |row| row.get(0)).expect("queries").collect::<Result<_, _>>().expect("reads")
+    };
+    let new = directory.path().join("new.db");
+    block_on(open(&new).close()).expect("closes");
+    let written = Connection::open(&new)
+        .and_then(|file| file.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)))
+        .expect("reads");
+    let newest = fixture(&directory, written);
+    assert_eq!(schema(&newest), schema(&new), "the newest fixture is of the format that we write");
+
+    for version in 1..=written {
+        let old = fixture(&directory, version);
+        let store = Store::new(Arc::new(open(&old)), Arc::new(TestWorld::new(1)));
+        assert_eq!(schema(&old), schema(&new), "version {version} becomes what we write");
+        let status = block_on(store.status()).expect("answers");
+        assert_eq!((status.revision.get(), status.entries, status.changes), (5, 2, 5), "version {version}");
+        let entry = block_on(store.get("workloads/web")).expect("reads").expect("it is there");
+        assert_eq!(
+            (entry.version.get(), &entry.value.bytes()[..], entry.metadata.as_str()),
+            (2, &b"{\"n\": 1.50}"[..], "{\"by\":\"ann\"}")
+        );
+        let opaque = block_on(store.get("blob")).expect("reads").expect("it is there");
+        assert_eq!(&opaque.value.bytes()[..], b"\x00\xff plain");
+        block_on(store.close()).expect("closes");
+    }
+}
+
+/// Version 1 did not count what a namespace takes: that is made up for when the file is opened, once and right.
+#[test]
+fn a_file_of_version_1_is_counted_when_it_is_opened() {
+    let directory = directory();
+    let path = fixture(&directory, 1);
+    // Beside what is there a namespace that only the log remembers, and one that the log has forgotten.
+    const MORE: &str = r#"
+        INSERT INTO log (place, revision, at, kind, namespace, key) VALUES (49152, 6, 0, 'created', 'gone', 'ab');
+        INSERT INTO log VALUES (57344, 7, 0, 'deleted', 'gone', 'ab', 1, 6, 0, 0, NULL, 0, NULL, '{"a":1}', x'00ff00');
+        INSERT INTO entries (namespace, key, version, revision, created_at, updated_at, json, metadata, value)
+            VALUES ('wasm:x', 'é', 1, 1, 0, 0, 1, '{"b":"ü"}', '[12]'), ('wasm:x', 'k', 1, 1, 0, 0, 0, NULL, x'ff');
+        UPDATE store SET revision = 7, entries = 4, bytes = bytes + 18, changes = 7, log_bytes = log_bytes + 14;
+    "#;
+    Connection::open(&path).and_then(|file| file.execute_batch(MORE)).expect("writes");
+    for _ in 0..2 {
+        let engine = open(&path);
+        assert_eq!(usage(&engine, "default"), Usage { entries: 2, bytes: 48, log_bytes: 61 });
+        assert_eq!(usage(&engine, "gone"), Usage { entries: 0, bytes: 0, log_bytes: 2 + 2 + 3 + 7 });
+        assert_eq!(usage(&engine, "wasm:x"), Usage { entries: 2, bytes: 2 + 4 + 10 + 2, log_bytes: 0 });
+        assert_eq!(usage(&engine, "none"), Usage::default());
+        block_on(engine.close()).expect("closes");
+    }
+}
+
+/// What version 2 remembers beyond version 1: how far back the log tells of a namespace that was trimmed by itself.
+#[test]
+fn a_file_of_version_2_knows_how_far_back_each_namespace_is_told() {
+    let directory = directory();
+    let engine = open(&fixture(&directory, 2));
+    let lineage = block_on(engine.status(Timestamp::EPOCH)).expect("answers").lineage;
+    let asked = |namespace: &str| ChangesQuery {
+        ranges: vec![Range::namespace(&Namespace::new(namespace).expect("a good name"))],
+        ..ChangesQuery::after(lineage, Revision::ZERO)
+    };
+    let error = block_on(engine.changes(asked("brief"))).expect_err("that namespace was trimmed");
+    assert_eq!((error.kind(), error.oldest()), (ErrorKind::Trimmed, Some(Revision::new(5))));
+    assert_eq!(block_on(engine.changes(asked("default"))).map(|part| part.changes.len()).ok(), Some(5));
+    block_on(engine.close()).expect("closes");
+}
