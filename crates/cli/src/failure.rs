@@ -5,7 +5,7 @@
 
 use std::io::{self, Write as _};
 
-use larder::{Conflict, Error, ErrorKind, Expected, Found};
+use larder::{Conflict, Error, ErrorKind, Expected, Found, Resource};
 use serde_json::{Value, json};
 
 use crate::text::shell;
@@ -142,6 +142,9 @@ fn expected(expected: Expected) -> Value {
         Expected::SameValue => json!({ "same_value": true }),
         Expected::Unchanged(since) => json!({ "unchanged_since": since.get() }),
         Expected::Within { floor, ceiling } => json!({ "floor": floor, "ceiling": ceiling }),
+        Expected::AtMost(Resource::Entries, most) => json!({ "entries": most }),
+        Expected::AtMost(Resource::Bytes, most) => json!({ "bytes": most }),
+        Expected::AtMost(Resource::LogBytes, most) => json!({ "log_bytes": most }),
     }
 }
 
@@ -154,5 +157,6 @@ fn found(found: Found) -> Value {
         Found::Trimmed(oldest) => json!({ "oldest": oldest.get() }),
         Found::Head(head) => json!({ "head": head.get() }),
         Found::Number(number) => json!({ "number": number }),
+        Found::Usage(usage) => json!({ "number": usage }),
     }
 }
