@@ -13,11 +13,14 @@ pub(crate) struct Tool {
 }
 
 /// What the tests need besides Rust.
-pub(crate) const TOOLS: &[Tool] = &[Tool {
-    program: "strace",
-    package: "strace",
-    why: "it records which writes were synced before a commit was acknowledged, and makes disks fill up",
-}];
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool {
+        program: "strace",
+        package: "strace",
+        why: "it records which writes were synced before a commit was acknowledged, and makes disks fill up",
+    },
+    Tool { program: "flock", package: "util-linux", why: "it is the witness that no two commands hold one lock" },
+];
 
 /// Makes sure that every tool is there.
 pub(crate) fn provide(tools: &[Tool]) -> Result<(), Failure> {

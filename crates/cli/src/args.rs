@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use larder::Durability;
 
+#[cfg(target_os = "linux")]
+use crate::commands::lock;
 use crate::commands::{
     backup, bench, clear, commit, completions, delete, export, history, import, metadata, namespaces, number, read, set,
     status, touch, trim, watch,
@@ -100,6 +102,12 @@ pub(crate) enum Command {
     Meta(metadata::MetaCommand),
     Add(number::AddArguments),
     Touch(touch::TouchArguments),
+    #[cfg(target_os = "linux")]
+    Lock(lock::LockArguments),
+    /// What `lock` puts between itself and its command
+    #[cfg(target_os = "linux")]
+    #[command(subcommand, hide = true)]
+    LockGuard(lock::GuardCommand),
     Watch(watch::WatchArguments),
     History(history::HistoryArguments),
     Trim(trim::TrimArguments),

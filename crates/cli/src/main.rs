@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().map_err(|error| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| {
             larder::Error::new(larder::ErrorKind::Unavailable, "no threads can be started").caused_by(error)
         })?;
     runtime.block_on(async {

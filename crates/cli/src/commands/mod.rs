@@ -10,6 +10,8 @@ pub(crate) mod delete;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod import;
+#[cfg(target_os = "linux")]
+pub(crate) mod lock;
 pub(crate) mod metadata;
 pub(crate) mod namespaces;
 pub(crate) mod number;
@@ -36,6 +38,10 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Meta(command) => metadata::run(session, command).await,
         Command::Add(arguments) => number::add(session, arguments).await,
         Command::Touch(arguments) => touch::touch(session, arguments).await,
+        #[cfg(target_os = "linux")]
+        Command::Lock(arguments) => lock::run(session, arguments).await,
+        #[cfg(target_os = "linux")]
+        Command::LockGuard(command) => lock::guard(command).await,
         Command::Watch(arguments) => watch::run(session, arguments).await,
         Command::History(arguments) => history::run(session, arguments).await,
         Command::Trim(arguments) => trim::run(session, arguments).await,

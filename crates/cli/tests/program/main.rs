@@ -8,6 +8,8 @@ mod damage;
 mod exports;
 mod histories;
 mod imports;
+#[cfg(target_os = "linux")]
+mod locks;
 mod names;
 mod races;
 mod sandbox;
