@@ -300,6 +300,18 @@ fn a_lease_that_somebody_has_touched_is_still_ours() {
     assert_free(&sandbox);
 }
 
+/// When it goes on, its holder's word is there, and counts more than how long it has slept.
+#[test]
+fn a_guard_that_was_stopped_for_a_while_hears_that_the_lease_goes_on() {
+    let sandbox = Sandbox::new();
+    let mut holder = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
+    let (_, guard) = holder.entered();
+    signal("-STOP", &[guard]);
+    outlive_the_first_lease(&sandbox);
+    signal("-CONT", &[guard]);
+    assert_eq!(holder.end().status, 0);
+}
+
 /// It ends with whatever it has started, also with what has another parent by now: the pipe ends when all of them have.
 #[test]
 fn when_the_guard_is_killed_the_command_ends_and_the_lock_is_free() {

@@ -27,6 +27,8 @@ use crate::failure::Failure;
 
 /// Told to the holder when the command did not end by itself.
 pub(super) const STOPPED: u8 = b'!';
+/// The longest time between telling a command to end and killing it: others may hold the lock already.
+const GRACE: Duration = Duration::from_secs(10);
 /// The program that this process runs, also when its file has been replaced.
 pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 
@@ -137,7 +139,9 @@ impl Guard {
     async fn stay(&mut self, child: Pid) -> io::Result<Option<u8>> {
         loop {
             let mut frame: Frame = [0; ORDER_BYTES];
+            // In this order: what the holder has said counts more than how late it is by what he said before.
             let order = tokio::select! {
+                biased;
                 read = self.holder.read(&mut frame), if self.is_held => {
                     let bytes = read.unwrap_or_default();
                     // Nothing to read: the holder is gone, and nobody renews the lease.
@@ -172,7 +176,8 @@ impl Guard {
                 }
                 Some(Order::Stop) if !self.is_stopping => {
                     self.is_stopping = true;
-                    self.alarm.set(self.end.earlier(self.margin).or_before(Moment::now().later(self.margin)))?;
+                    let soon = Moment::now().later(self.margin.min(GRACE));
+                    self.alarm.set(self.end.earlier(self.margin).or_before(soon))?;
                     processes::tell_all(Signal::TERM)?;
                     // One that is stopped would not hear it.
                     processes::tell_all(Signal::CONT)?;

@@ -41,7 +41,7 @@ whole machine or the way to the store dies, it is free when the lease ends. Whoe
 
 Never two at once: a command whose lease cannot be renewed is told to end (SIGTERM) when a third of the lease is left, and \
 killed when a sixth is left, together with the processes that it has started; the same when larder itself is killed or \
-hangs. That sixth is what the clocks of several machines may differ by. What nobody can promise is that a whole machine, or \
+hangs. Should somebody delete the entry, it is told at once, and killed ten seconds later at the latest. That sixth is what the clocks of several machines may differ by. What nobody can promise is that a whole machine, or \
 all of these processes, are not stopped for longer than the lease (Ctrl-Z, a sleeping laptop) and go on for a moment before \
 they notice. Where that matters, hand LARDER_LOCK_REVISION to whatever the command changes, and let it refuse a \
 number that is smaller than one it has seen: each holder's is larger than those of all before. Processes that the \
