@@ -5,8 +5,11 @@
 //! passed, from the store's own log.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
+    io::{BufRead as _, BufReader, Read, Write as _},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -19,12 +22,43 @@ const WITNESS: &str = "exec 9>witness; flock -n 9 || { echo both; exit 99; }; ec
 /// A lease that ends within a test, and is renewed in time on a machine that has much else to do.
 const SHORT: &str = "3s";
 
+/// After this time something is taken for not happening; it has nothing to do with how soon it should.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The lines of a pipe, as they come.
+struct Lines(Receiver<String>);
+
+impl Lines {
+    fn of(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let mut pipe = BufReader::new(pipe.expect("a pipe"));
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            while pipe.read_line(&mut line).is_ok_and(|bytes| bytes > 0) && sender.send(std::mem::take(&mut line)).is_ok() {}
+        });
+        Self(lines)
+    }
+
+    /// The next line; nothing when all who could write one have ended.
+    fn next(&self) -> String {
+        match self.0.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => String::new(),
+            Err(RecvTimeoutError::Timeout) => panic!("nothing is said, and nobody ends"),
+        }
+    }
+
+    fn rest(&self) -> String {
+        std::iter::repeat_with(|| self.next()).take_while(|line| !line.is_empty()).collect()
+    }
+}
+
 /// `larder lock`, running.
 struct Locking {
     child: Child,
     input: Option<ChildStdin>,
-    out: BufReader<ChildStdout>,
-    errors: BufReader<ChildStderr>,
+    out: Lines,
+    errors: Lines,
 }
 
 impl Locking {
@@ -38,32 +72,22 @@ impl Locking {
         let arguments = ["lock"].iter().chain(options).chain(&["deploy", "--"]).chain(command);
         let mut child = sandbox.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
         let input = child.stdin.take();
-        let out = BufReader::new(child.stdout.take().expect("a pipe"));
-        let errors = BufReader::new(child.stderr.take().expect("a pipe"));
+        let (out, errors) = (Lines::of(child.stdout.take()), Lines::of(child.stderr.take()));
         Self { child, input, out, errors }
     }
 
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.out.read_line(&mut line).expect("lines are text");
-        line
-    }
-
     /// Waits until the command is in; its fencing token, and the process of its guard.
-    fn entered(&mut self) -> (u64, u32) {
-        let line = self.line();
+    fn entered(&self) -> (u64, u32) {
+        let line = self.out.next();
         let Some((revision, guard)) = line.trim_end().strip_prefix("in ").and_then(|line| line.split_once(' ')) else {
-            let mut errors = String::new();
-            let _ = self.errors.read_to_string(&mut errors);
-            panic!("{line:?} {errors}");
+            panic!("{line:?} {}", self.errors.rest());
         };
         (revision.parse().expect("a number"), guard.parse().expect("a number"))
     }
 
     /// Waits until it is known to wait.
-    fn waits(&mut self) {
-        let mut line = String::new();
-        self.errors.read_line(&mut line).expect("lines are text");
+    fn waits(&self) {
+        let line = self.errors.next();
         assert!(line.starts_with("waiting for the lock \"deploy\", held by process "), "{line}");
     }
 
@@ -74,9 +98,7 @@ impl Locking {
     /// Waits until it has ended, with everything that has its output.
     fn end(mut self) -> Answer {
         self.input = None;
-        let (mut bytes, mut error) = (Vec::new(), String::new());
-        self.out.read_to_end(&mut bytes).expect("a pipe can be read");
-        self.errors.read_to_string(&mut error).expect("messages are text");
+        let (bytes, error) = (self.out.rest().into_bytes(), self.errors.rest());
         let status = self.child.wait().expect("it ends").code().unwrap_or(-1);
         Answer { status, bytes, error }
     }
@@ -130,9 +152,9 @@ fn assert_free(sandbox: &Sandbox) {
 #[test]
 fn when_the_holder_is_killed_the_next_goes_on_at_the_end_of_the_lease() {
     let sandbox = Sandbox::new();
-    let mut first = Locking::start(&sandbox, &["--ttl", SHORT], "sleep 600; :");
+    let first = Locking::start(&sandbox, &["--ttl", SHORT], "sleep 600; :");
     let (older, _) = first.entered();
-    let mut second = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
+    let second = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
     second.waits();
     outlive_the_first_lease(&sandbox);
     first.signal("-KILL");
@@ -149,10 +171,10 @@ fn when_the_holder_is_killed_the_next_goes_on_at_the_end_of_the_lease() {
 fn when_the_holder_hangs_its_command_is_ended_before_the_next_goes_on() {
     let sandbox = Sandbox::new();
     // It does not want to end, so it has to be killed.
-    let mut first = Locking::start(&sandbox, &["--ttl", SHORT], "trap '' TERM; sleep 600; sleep 600");
+    let first = Locking::start(&sandbox, &["--ttl", SHORT], "trap '' TERM; sleep 600; sleep 600");
     first.entered();
     outlive_the_first_lease(&sandbox);
-    let mut second = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
+    let second = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
     second.waits();
     first.signal("-STOP");
     second.entered();
@@ -171,7 +193,7 @@ fn when_the_command_ends_the_next_goes_on_at_once() {
     let mut holder = Locking::start(&sandbox, &["--ttl", "1h"], "cat; exit 3");
     let mut last = holder.entered().0;
     for _ in 0..3 {
-        let mut next = Locking::start(&sandbox, &["--ttl", "1h"], "cat; exit 3");
+        let next = Locking::start(&sandbox, &["--ttl", "1h"], "cat; exit 3");
         next.waits();
         assert_eq!(holder.end().status, 3);
         let (revision, _) = next.entered();
@@ -191,7 +213,7 @@ fn of_many_one_at_a_time() {
     let script = "n=$(cat count); sleep 0.02; echo $((n + 1)) > count";
     let contenders: Vec<_> = (0..CONTENDERS).map(|_| Locking::start(&sandbox, &[], script)).collect();
     let mut revisions = Vec::new();
-    for mut contender in contenders {
+    for contender in contenders {
         revisions.push(contender.entered().0);
         assert_eq!(contender.end().status, 0);
     }
@@ -241,7 +263,7 @@ fn the_command_has_input_and_is_told_about_its_lock() {
 #[test]
 fn who_does_not_get_the_lock_runs_nothing() {
     let sandbox = Sandbox::new();
-    let mut holder = Locking::start(&sandbox, &["--ttl", "1h"], "cat");
+    let holder = Locking::start(&sandbox, &["--ttl", "1h"], "cat");
     holder.entered();
     for (options, hint) in [(&["--no-wait"][..], "without --no-wait"), (&["--wait", "10ms", "--quiet"], "wait longer")] {
         let answer = Locking::start(&sandbox, options, "").end();
@@ -262,9 +284,9 @@ fn who_does_not_get_the_lock_runs_nothing() {
 #[test]
 fn who_is_asked_to_end_while_waiting_does_so() {
     let sandbox = Sandbox::new();
-    let mut holder = Locking::start(&sandbox, &["--ttl", "1h"], "cat");
+    let holder = Locking::start(&sandbox, &["--ttl", "1h"], "cat");
     holder.entered();
-    let mut waiter = Locking::start(&sandbox, &[], "");
+    let waiter = Locking::start(&sandbox, &[], "");
     waiter.waits();
     waiter.signal("-TERM");
     let answer = waiter.end();
@@ -277,7 +299,7 @@ fn who_is_asked_to_end_while_waiting_does_so() {
 fn when_the_lease_is_taken_away_the_command_is_stopped() {
     for change in [&["delete", "deploy"][..], &["set", "deploy", "mine"]] {
         let sandbox = Sandbox::new();
-        let mut holder = Locking::start(&sandbox, &["--ttl", "1h"], "trap 'echo told; exit 0' TERM; sleep 600 & wait");
+        let holder = Locking::start(&sandbox, &["--ttl", "1h"], "trap 'echo told; exit 0' TERM; sleep 600 & wait");
         holder.entered();
         sandbox.ok(change.iter().chain(&["-n", "locks"]));
         let answer = holder.end();
@@ -292,7 +314,7 @@ fn when_the_lease_is_taken_away_the_command_is_stopped() {
 #[test]
 fn a_lease_that_somebody_has_touched_is_still_ours() {
     let sandbox = Sandbox::new();
-    let mut holder = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
+    let holder = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
     holder.entered();
     sandbox.ok(["touch", "deploy", "--ttl", "1m", "-n", "locks"]);
     outlive_the_first_lease(&sandbox);
@@ -304,7 +326,7 @@ fn a_lease_that_somebody_has_touched_is_still_ours() {
 #[test]
 fn a_guard_that_was_stopped_for_a_while_hears_that_the_lease_goes_on() {
     let sandbox = Sandbox::new();
-    let mut holder = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
+    let holder = Locking::start(&sandbox, &["--ttl", SHORT], "cat");
     let (_, guard) = holder.entered();
     signal("-STOP", &[guard]);
     outlive_the_first_lease(&sandbox);
@@ -317,9 +339,9 @@ fn a_guard_that_was_stopped_for_a_while_hears_that_the_lease_goes_on() {
 fn when_the_guard_is_killed_the_command_ends_and_the_lock_is_free() {
     let sandbox = Sandbox::new();
     let script = "(setsid sh -c 'echo ready; trap \"\" TERM; sleep 600; sleep 600' &); sleep 600; :";
-    let mut holder = Locking::start(&sandbox, &["--ttl", "1h"], script);
+    let holder = Locking::start(&sandbox, &["--ttl", "1h"], script);
     let (_, guard) = holder.entered();
-    assert_eq!(holder.line(), "ready\n");
+    assert_eq!(holder.out.next(), "ready\n");
     signal("-KILL", &[guard]);
     let answer = holder.end();
     assert_eq!(answer.status, 7, "{answer:?}");
@@ -330,7 +352,7 @@ fn when_the_guard_is_killed_the_command_ends_and_the_lock_is_free() {
 #[test]
 fn when_holder_and_guard_are_killed_the_command_dies_with_them() {
     let sandbox = Sandbox::new();
-    let mut holder = Locking::start(&sandbox, &["--ttl", "1h"], "trap '' TERM; exec sleep 600");
+    let holder = Locking::start(&sandbox, &["--ttl", "1h"], "trap '' TERM; exec sleep 600");
     let (_, guard) = holder.entered();
     // Stopped first, so that neither can do anything about the death of the other.
     signal("-STOP", &[holder.child.id(), guard]);
@@ -343,9 +365,9 @@ fn signals_are_passed_on() {
     let sandbox = Sandbox::new();
     for (name, status) in [("TERM", 5), ("HUP", 6)] {
         let script = format!("trap 'echo told; kill $!; exit {status}' {name}; sleep 600 & echo ready; wait");
-        let mut holder = Locking::start(&sandbox, &["--ttl", "1h"], &script);
+        let holder = Locking::start(&sandbox, &["--ttl", "1h"], &script);
         holder.entered();
-        assert_eq!(holder.line(), "ready\n");
+        assert_eq!(holder.out.next(), "ready\n");
         holder.signal(&format!("-{name}"));
         let answer = holder.end();
         assert_eq!((answer.status, answer.text()), (status, "told\n"), "{answer:?}");
@@ -369,7 +391,7 @@ fn what_was_ignored_stays_ignored() {
 fn what_the_command_leaves_running_is_not_held_up() {
     let sandbox = Sandbox::new();
     let mut holder = Locking::run(&sandbox, &["--ttl", "1h"], &["sh", "-c", "sleep 600 & echo $!"]);
-    let left: u32 = holder.line().trim_end().parse().expect("a number");
+    let left: u32 = holder.out.next().trim_end().parse().expect("a number");
     assert_eq!(holder.child.wait().expect("it ends").code(), Some(0));
     assert_free(&sandbox);
     // It would fail if there were no such process any more.

@@ -61,7 +61,7 @@ Examples:
   larder lock --no-wait nightly -- ./backup.sh           leave it to whoever is at it already
   larder lock --wait 30s --ttl 1m db -- ./migrate.sh     give up after half a minute
   larder get deploy -n locks                             who holds it
-  larder delete deploy -n locks                          break it: the command of its holder is stopped")]
+  larder delete deploy -n locks                          break it: its command is stopped")]
 pub(crate) struct LockArguments {
     /// The name of the lock: a key
     name: String,
