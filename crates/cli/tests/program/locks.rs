@@ -119,9 +119,13 @@ fn signal(name: &str, processes: &[u32]) {
 
 /// What has happened to the lock, once it is `count` events.
 fn events(sandbox: &Sandbox, count: usize) -> Vec<Value> {
-    let answer =
-        sandbox.ok(["watch", "--key", "deploy", "-n", "locks", "--from", "0", "--json", "--count", &count.to_string()]);
-    answer.lines().into_iter().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+    let count_text = count.to_string();
+    let arguments = ["watch", "--key", "deploy", "-n", "locks", "--from", "0", "--json", "--count", &count_text];
+    let mut watch = sandbox.command(arguments).spawn().expect("the program starts");
+    let lines = Lines::of(watch.stdout.take());
+    let events = (0..count).map(|_| serde_json::from_str(&lines.next()).expect("each line is JSON")).collect();
+    assert!(watch.wait().expect("it ends").success());
+    events
 }
 
 /// Waits until the lock has been taken and renewed so often that its first lease is long over.

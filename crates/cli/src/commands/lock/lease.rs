@@ -321,3 +321,53 @@ fn name(key: &Key) -> String {
 fn is_conflict(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists | ErrorKind::NotFound)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    async fn taken() -> (Store, Key, Lease) {
+        let store = larder::open("memory:").await.expect("opens");
+        let key = Key::new("deploy").expect("valid");
+        let holder = Holder::this_process(&store);
+        let lease = attempt(&store, &key, TTL, &holder).await.expect("answers").expect("it is free");
+        (store, key, lease)
+    }
+
+    #[tokio::test]
+    async fn nobody_renews_or_gives_back_what_is_another_s() {
+        let (store, key, mut lease) = taken().await;
+        assert!(lease.renew().await.expect("answers"), "it is ours");
+        let other = store.set(&key, "another's").await.expect("sets");
+        assert!(!lease.renew().await.expect("answers"));
+        lease.release().await.expect("answers");
+        let there = store.get(&key).await.expect("answers").expect("it is there");
+        assert_eq!((there.revision, there.expires_at), (other.revision, None));
+    }
+
+    /// The answer to a renewal was lost: our entry has a revision that we do not know.
+    #[tokio::test]
+    async fn what_is_ours_is_known_by_its_token() {
+        let (store, key, mut lease) = taken().await;
+        let touched = store.touch(&key, Some(TTL)).await.expect("touches");
+        assert!(lease.renew().await.expect("answers"));
+        assert!(lease.revision > touched.revision && lease.taken < touched.revision);
+        store.touch(&key, Some(TTL)).await.expect("touches");
+        lease.release().await.expect("answers");
+        assert!(!store.exists(&key).await.expect("answers"));
+    }
+
+    /// The answer to the creation was lost: whoever tries again meets himself.
+    #[tokio::test]
+    async fn who_meets_himself_has_the_lock() {
+        let (store, key, first) = taken().await;
+        let holder = Holder { token: first.token.clone(), ..Holder::this_process(&store) };
+        let again = attempt(&store, &key, TTL, &holder).await.expect("answers").expect("it is ours");
+        assert_eq!((again.taken, again.token), (first.taken, first.token));
+        assert!(again.end.wall <= first.end.wall, "it ends no later than its entry says");
+        let other = Holder::this_process(&store);
+        assert!(attempt(&store, &key, TTL, &other).await.expect("answers").is_none());
+    }
+}
