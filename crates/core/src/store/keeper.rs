@@ -40,10 +40,8 @@ const EVERY: Duration = Duration::from_secs(10);
 const FOUND_AT_ONCE: usize = 512;
 /// How many of them share a commit at most,
 const SWEEP_AT_ONCE: usize = 64;
-/// and how many while others commit, too: none of them should wait for much more than its own work.
+/// and how many while others commit, too: who shares a group with them should not wait for much more than its own work.
 const SWEEP_BESIDE_OTHERS: usize = 8;
-/// How long is made way for others after each such commit.
-const PAUSE: Duration = Duration::from_millis(1);
 /// How many changes are looked at at once to find out which are too old.
 const CHANGES_AT_ONCE: usize = 256;
 
@@ -98,7 +96,6 @@ impl Store {
                 // Somebody else is at work: make way.
                 if last.is_some_and(|last| revision > last.next()) {
                     step = SWEEP_BESIDE_OTHERS;
-                    self.world().sleep(PAUSE).await;
                 } else {
                     step = (step * 2).min(SWEEP_AT_ONCE);
                 }
