@@ -11,7 +11,10 @@ mod imports;
 #[cfg(target_os = "linux")]
 mod locks;
 mod names;
+mod pipes;
 mod races;
+mod resumes;
 mod sandbox;
 mod statuses;
 mod watches;
+mod watching;

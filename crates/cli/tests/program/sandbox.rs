@@ -1,6 +1,7 @@
 //! A folder in which the program runs, and what it answers.
 
 use std::{
+    borrow::BorrowMut,
     ffi::OsStr,
     fs,
     io::Write as _,
@@ -9,6 +10,8 @@ use std::{
 };
 
 use serde_json::Value;
+
+use crate::pipes::{PATIENCE, all_of};
 
 pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
@@ -79,11 +82,21 @@ impl Sandbox {
     }
 }
 
-pub(crate) fn answer(child: Child) -> Answer {
-    let output = child.wait_with_output().expect("the program ends");
+/// What `child` prints until it ends, which it has to do in time.
+pub(crate) fn answer(mut child: impl BorrowMut<Child>) -> Answer {
+    let child = child.borrow_mut();
+    drop(child.stdin.take());
+    let (out, error) = (all_of(child.stdout.take()), all_of(child.stderr.take()));
+    let (Ok(bytes), Ok(error)) = (out.recv_timeout(PATIENCE), error.recv_timeout(PATIENCE)) else {
+        // It hangs, and nobody else would end it.
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("the program does not end");
+    };
+    let status = child.wait().expect("a child can be waited for");
     Answer {
-        status: output.status.code().expect("the program ends by itself"),
-        bytes: output.stdout,
-        error: String::from_utf8(output.stderr).expect("messages are text"),
+        status: status.code().expect("the program ends by itself"),
+        bytes,
+        error: String::from_utf8(error).expect("messages are text"),
     }
 }
