@@ -4,6 +4,7 @@
 
 mod basics;
 mod commits;
+mod crowd;
 mod damage;
 mod exports;
 mod histories;
@@ -15,6 +16,7 @@ mod pipes;
 mod races;
 mod resumes;
 mod sandbox;
+mod script;
 mod statuses;
 mod watches;
 mod watching;

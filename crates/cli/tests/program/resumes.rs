@@ -1,115 +1,127 @@
-//! Watches that are killed, resumed, and left behind.
+//! Watches that are read slowly, killed and resumed, or left behind.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::{thread, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
     sandbox::{Sandbox, answer},
+    script::{Script, Told, size},
     watching::{Watching, event, events, first, number, text},
 };
 
-/// An export of `entries` entries. Neighbours share a namespace in groups of one to five, and each group is a commit when
-/// it is imported, because another namespace begins.
-fn grouped_export(entries: usize) -> (String, Vec<String>) {
-    let (mut export, mut keys) = (String::from("{\"larder\":\"export\",\"format\":1}\n"), Vec::new());
-    let (mut group, mut left) = (0, 1);
-    for number in 0..entries {
-        if left == 0 {
-            group += 1;
-            left = 1 + group * 7 % 5;
+/// Events with the revision they came with, as commits.
+fn commits(events: &[Value]) -> Vec<(u64, Vec<Told>)> {
+    let mut commits: Vec<(u64, Vec<Told>)> = Vec::new();
+    for event in events {
+        let (revision, told) = (number(event, "revision"), Told::by_line(event));
+        match commits.last_mut() {
+            Some((last, commit)) if *last == revision => commit.push(told),
+            _ => commits.push((revision, vec![told])),
         }
-        left -= 1;
-        let key = format!("g{group}/{number}");
-        let at = "2020-01-01T00:00:00Z";
-        export.push_str(&format!(
-            "{{\"namespace\":\"n{}\",\"key\":\"{key}\",\"version\":1,\"created_at\":\"{at}\",\"updated_at\":\"{at}\",\
-             \"metadata\":{{}},\"value\":{number}}}\n",
-            group % 2
-        ));
-        keys.push(key);
     }
-    export.push_str(&format!("{{\"larder\":\"end\",\"entries\":{entries}}}\n"));
-    (export, keys)
+    commits
 }
 
-/// One process writes, another watches, is killed three times and goes on from the last revision it has whole: together
-/// they have each event once, in order, and no commit is torn.
+/// Numbers that look random and are the same every time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+/// One process writes, another watches through a pipe that is read slowly, is killed wherever it is and goes on from the
+/// last revision it has whole: together its lives have each change once, in order, and no commit is torn.
+///
+/// The writer is never done before the last life. With `LARDER_SOAK=1` there are 100,000 changes.
 #[test]
-fn a_watch_that_is_killed_and_resumed_misses_nothing() {
-    const ENTRIES: usize = 2_000;
+fn a_slow_watch_that_is_killed_and_resumed_misses_nothing() {
+    const REST: Duration = Duration::from_millis(5);
+    const LINES_BETWEEN_RESTS: usize = 64;
+    let script = Script::new(size(5_000, 100_000));
+    let lives_about = size(10, 100);
     let sandbox = Sandbox::new();
     sandbox.ok(["set", "begin", "1"]);
-    let (export, keys) = grouped_export(ENTRIES);
-    let mut writer = sandbox
-        .command(["import", "-", "--durability", "relaxed"])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut input = writer.stdin.take().expect("the input is a pipe");
-    // Handed over in pieces, so that each life of the watch meets a writer that is not done.
-    let pieces: Vec<String> =
-        export.lines().collect::<Vec<_>>().chunks(ENTRIES / 4).map(|lines| lines.join("\n") + "\n").collect();
+    let mut writer = Some(script.writer(&sandbox));
+    let mut written = None;
 
-    let mut seen: Vec<Value> = Vec::new();
-    let mut through = 1;
-    for (life, piece) in pieces.iter().enumerate() {
-        let arguments = ["--all-namespaces", "--json", "--from", &through.to_string()];
-        let watching = Watching::start(&sandbox, &arguments);
-        input.write_all(piece.as_bytes()).expect("the writer reads");
-        if life + 1 == pieces.len() {
-            drop(input);
-            while seen.len() < ENTRIES {
-                seen.push(watching.event());
+    let mut numbers = Numbers(1);
+    let mut seen: Vec<(u64, Vec<Told>)> = Vec::new();
+    let (mut whole, mut lives, mut torn, mut raw) = (0, 0, 0, Vec::new());
+    while whole < script.changes() {
+        lives += 1;
+        let through = seen.last().map_or(1, |(revision, _)| *revision);
+        let watching = Watching::start(&sandbox, &["--all-namespaces", "--json", "--from", &through.to_string()]);
+        let end = (whole + 1 + numbers.below(2 * script.changes() / lives_about)).min(script.changes());
+        // Always far ahead of who reads: what comes waits in the pipe, and what the pipe does not hold in the log.
+        let fed = end + script.changes() / 5;
+        if fed < script.changes() {
+            writer.as_mut().expect("it is not done").feed(fed);
+        } else if let Some(writer) = writer.take() {
+            written = Some(writer.finish());
+        }
+        let mut life = Vec::new();
+        while whole + life.len() < end {
+            life.push(watching.event());
+            if life.len() % LINES_BETWEEN_RESTS == 0 {
+                thread::sleep(REST);
             }
-            break;
         }
-        // Some of what the piece holds; the rest is on its way when death comes.
-        for _ in 0..ENTRIES / 8 + life {
-            seen.push(watching.event());
+        life.extend(watching.kill().iter().map(|line| event(line)));
+        let mut commits = commits(&life);
+        if whole + life.len() < script.changes() {
+            // The last commit may have more to come, so it is read again.
+            let (_, last) = commits.pop().expect("events came");
+            let known = script.commits().get(seen.len() + commits.len()).expect("no more commits than were made");
+            torn += usize::from(last.len() < known.len());
         }
-        seen.extend(watching.kill().iter().map(|line| event(line)));
-        // The last commit may not be whole, so it is read again.
-        let last = number(seen.last().expect("events came"), "revision");
-        seen.retain(|event| number(event, "revision") < last);
-        through = number(seen.last().expect("more than one commit came"), "revision");
+        whole += commits.iter().map(|(_, commit)| commit.len()).sum::<usize>();
+        seen.extend(commits);
+        raw.extend(
+            life.into_iter().filter(|event| {
+                (through + 1..=seen.last().map_or(1, |(last, _)| *last)).contains(&number(event, "revision"))
+            }),
+        );
     }
-    assert_eq!(answer(writer).status, 0);
+    assert_eq!(answer(written.expect("everything was handed over")).status, 0);
 
-    assert_eq!(seen.iter().map(|event| text(event, "key")).collect::<Vec<_>>(), keys);
-    assert!(seen.iter().all(|event| event["kind"] == "created" && event["entry"]["key"] == event["key"]));
-    let mut groups: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
-    for event in &seen {
-        let group = text(event, "key").split('/').next().expect("a key begins with its group");
-        groups.entry(number(event, "revision")).or_default().push(group);
+    assert!(seen.is_sorted_by(|(one, _), (next, _)| one < next), "each commit once and in order");
+    for (place, ((revision, commit), expected)) in seen.iter().zip(script.commits()).enumerate() {
+        assert_eq!(commit, expected, "commit {place}, revision {revision}");
     }
-    assert!(groups.len() > ENTRIES / 5, "many commits: {}", groups.len());
-    assert!(groups.values().all(|names| names.iter().all(|name| *name == names[0])), "a commit is one group");
-    assert!(seen.is_sorted_by_key(|event| number(event, "revision")));
-    // Who reads it all in one go sees the same, byte for byte.
-    let whole = first(&sandbox, ENTRIES, &["--all-namespaces", "--json", "--from", "1"]);
-    assert_eq!(events(&whole), seen);
+    assert_eq!((seen.len(), whole), (script.commits().len(), script.changes()));
+    // Nothing comes behind it.
+    let last = seen.last().expect("there are commits").0.to_string();
+    let then = sandbox.ok(["set", "end", "1", "--json"]).json();
+    let next = first(&sandbox, 1, &["--all-namespaces", "--json", "--from", &last]);
+    assert_eq!(number(&events(&next)[0], "revision"), number(&then, "revision"));
+    assert!(lives > lives_about / 3 && torn > 0, "{lives} lives, {torn} of which ended inside a commit");
+    println!("{whole} changes in {} commits, {lives} lives, {torn} ended inside a commit: 0 lost, 0 twice", seen.len());
+    // Who reads it all in one go sees the same.
+    let whole = first(&sandbox, whole, &["--all-namespaces", "--json", "--from", "1"]);
+    assert!(events(&whole) == raw, "the same events, in all that is told of them");
 }
 
 /// Who reads more slowly than the log is kept gets whole commits as far as they go, and is told that there is a gap.
 #[test]
 fn a_reader_whom_the_log_has_left_behind_is_told() {
-    const ENTRIES: usize = 4_000;
+    let script = Script::new(5_000);
     let sandbox = Sandbox::new();
     sandbox.ok(["set", "begin", "1"]);
     let watching = Watching::start(&sandbox, &["--all-namespaces", "--json", "--from", "0"]);
     assert_eq!(watching.event()["key"], "begin");
-    let (export, keys) = grouped_export(ENTRIES);
     // Nobody reads meanwhile, and a pipe does not hold all of it.
-    assert_eq!(sandbox.feed(export, ["import", "-", "--durability", "relaxed"]).status, 0);
+    assert_eq!(answer(script.writer(&sandbox).finish()).status, 0);
     let oldest = number(&sandbox.ok(["trim", "--bytes", "0", "--json"]).json(), "oldest");
 
-    let seen: Vec<Value> = watching.rest().iter().map(|line| event(line)).collect();
-    assert!(seen.len() < ENTRIES, "there is a gap");
-    assert_eq!(seen.iter().map(|event| text(event, "key")).collect::<Vec<_>>(), keys[..seen.len()]);
-    let group = |key: &str| key.split('/').next().map(str::to_owned);
-    let last = seen.last().and_then(|event| group(text(event, "key")));
-    assert_ne!(last, group(&keys[seen.len()]), "the last commit is whole");
+    let seen = commits(&watching.rest().iter().map(|line| event(line)).collect::<Vec<_>>());
+    assert!(seen.len() < script.commits().len(), "there is a gap");
+    for ((revision, commit), expected) in seen.iter().zip(script.commits()) {
+        assert_eq!(commit, expected, "revision {revision}");
+    }
     let (status, error) = watching.unread();
     assert_eq!(status, 5, "{error}");
     let error = &event(&error)["error"];
