@@ -34,9 +34,10 @@ fn by_lines(watching: &Watching, count: usize) -> Heard {
 /// Reads `count` changes and one more, and rests after every commit if that is asked for.
 async fn by_batches(store: Store, prefix: String, rest: Option<Duration>, count: usize) -> Heard {
     let mut watch = store.watch(&prefix).after(larder::Revision::new(1)).start().await.expect("starts");
-    let mut heard = Vec::new();
+    let mut heard = Heard::new();
     while heard.len() <= count {
         let batch = timeout(PATIENCE, watch.next()).await.expect("the next change comes").expect("goes on");
+        assert!(heard.last().is_none_or(|(last, _)| *last < batch.revision.get()), "a commit comes whole");
         heard.extend(batch.changes.iter().map(|change| (change.revision.get(), Told::by_change(change))));
         if let Some(rest) = rest {
             tokio::time::sleep(rest).await;

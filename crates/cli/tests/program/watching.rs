@@ -9,6 +9,9 @@ use crate::{
     sandbox::{Answer, Sandbox, answer},
 };
 
+/// Fewer lines than this come before an end that is waited for.
+const REST_LINES_MAX: usize = 20_000;
+
 /// A watch that runs; it is ended when the test is.
 pub(crate) struct Watching {
     pub(crate) child: Child,
@@ -38,8 +41,12 @@ impl Watching {
 
     /// The whole lines up to the end of what it prints. The last one may be cut, in the middle of a character even.
     pub(crate) fn rest(&self) -> Vec<String> {
-        let whole = |line: Vec<u8>| Some(String::from_utf8(line.strip_suffix(b"\n")?.to_owned()).expect("lines are text"));
-        std::iter::from_fn(|| whole(self.next())).collect()
+        let mut lines = Vec::new();
+        while let Some(line) = self.next().strip_suffix(b"\n") {
+            lines.push(String::from_utf8(line.to_owned()).expect("lines are text"));
+            assert!(lines.len() < REST_LINES_MAX, "it does not end, and tells {:?}", lines.last());
+        }
+        lines
     }
 
     /// Kills it, and gives the whole lines that were on the way.
