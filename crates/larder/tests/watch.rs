@@ -111,6 +111,55 @@ async fn a_slow_watcher_loses_nothing() {
     }
 }
 
+/// A watcher sleeps after what it reads, while others write faster than it does: none of 3,000 events is lost.
+///
+/// It sleeps after every 16th commit, and after each one where `LARDER_SOAK` is 1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_that_sleeps_loses_none_of_3000_events() {
+    const EVENTS: usize = 3000;
+    const NAP: std::time::Duration = std::time::Duration::from_millis(5);
+    let naps_every = if std::env::var("LARDER_SOAK").is_ok_and(|soak| soak == "1") { 1 } else { 16 };
+    for (store, url, _place) in stores().await {
+        let mut watch = store.watch("k/").start().await.expect("starts");
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    // Commits of one, two and three keys, and others in between that are none of the watcher's business.
+                    let mut written = 0;
+                    while written < EVENTS / 4 {
+                        let keys = (1 + written % 3).min(EVENTS / 4 - written);
+                        let commit = (0..keys).fold(store.commit().set(format!("other/{writer}"), "x"), |commit, key| {
+                            commit.set(format!("k/{writer}/{key}"), (written + key).to_string())
+                        });
+                        commit.await.expect("commits");
+                        written += keys;
+                    }
+                })
+            })
+            .collect();
+        let mut told = Vec::new();
+        for commit in 1.. {
+            if told.len() >= EVENTS {
+                break;
+            }
+            told.extend(read(&mut watch, 1).await);
+            if commit % naps_every == 0 {
+                tokio::time::sleep(NAP).await;
+            }
+        }
+        for writer in writers {
+            writer.await.expect("no writer panics");
+        }
+        let mut expected = log(&store).await;
+        expected.retain(|change| change.address.key.starts_with("k/"));
+        assert_eq!(expected.len(), EVENTS, "the log has them all");
+        assert_eq!(told, expected, "each once, in order, whole commits, both sides");
+        assert!(is_quiet(&mut watch).await, "nothing comes twice");
+        println!("{}: {EVENTS} events to a watcher that sleeps, 0 lost", url.split(':').next().unwrap_or_default());
+    }
+}
+
 /// Wherever a watcher stops, going on from its position tells the rest once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_is_resumed_where_it_was() {
