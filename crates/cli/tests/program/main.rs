@@ -18,5 +18,6 @@ mod resumes;
 mod sandbox;
 mod script;
 mod statuses;
+mod trims;
 mod watches;
 mod watching;
