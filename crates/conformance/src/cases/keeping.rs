@@ -47,4 +47,13 @@ pub(super) fn keeping_forgets_what_is_too_much(ground: &Ground) {
     assert_eq!((seam.status().changes, seam.status().log_bytes), (0, 0));
     assert!(seam.text("k").is_some_and(|text| text.starts_with("49x")));
     assert!(seam.status().oldest > Revision::ZERO);
+    // A commit is forgotten whole, also where half of it would be enough.
+    for _ in 0..20 {
+        seam.draft().put("a", &"x".repeat(1_000)).put("b", &"x".repeat(1_000)).done();
+    }
+    for bytes in [10_500, 9_500] {
+        keep(&seam, seconds(1_000), bytes);
+        let status = seam.status();
+        assert!((bytes - 2_100..=bytes).contains(&status.log_bytes), "{} of {bytes} bytes are kept", status.log_bytes);
+    }
 }
