@@ -50,6 +50,11 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// `number` of something, as people say it.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
 /// A size for people.
 pub(crate) fn size(bytes: u64) -> String {
     let (unit, name) = match bytes {
@@ -90,6 +95,9 @@ mod tests {
     fn numbers_are_easy_to_read() {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
+        }
+        for (number, text) in [(0, "0 entries"), (1, "1 entry"), (1_776, "1,776 entries")] {
+            assert_eq!(counted(number, "entry", "entries"), text);
         }
         assert_eq!((size(999), size(1_500), size(2_000_000)), ("999 bytes".into(), "1.5 kB".into(), "2.0 MB".into()));
     }

@@ -99,6 +99,31 @@ fn rubbish_is_named_and_what_was_committed_stays() {
     assert!(element.error.contains("record 2: the record has no field"), "{}", element.error);
 }
 
+/// One is told as one, and several as several.
+#[test]
+fn what_is_counted_is_told_as_people_say_it() {
+    let sandbox = Sandbox::new();
+    let good = "{\"id\":1}\n";
+    let stopped = sandbox.feed(format!("{good}rubbish"), ["import", "--key", "id", "-"]);
+    assert_eq!(stopped.status, 5, "{stopped:?}");
+    assert!(stopped.error.contains("the 1 entry committed before stays"), "{}", stopped.error);
+    for (records, arguments, parts) in [
+        (format!("{good}rubbish"), &["--skip-bad"][..], &["imported 1 entry, ", "1 bad record was skipped"][..]),
+        (good.repeat(2), &[], &["imported 1 entry, ", "1 record was replaced by a later one with the same key"]),
+        (good.repeat(3), &[], &["imported 1 entry, ", "2 records were replaced by later ones with the same key"]),
+        (good.to_owned(), &["--if-absent"], &["imported 0 entries, ", "1 record was left out, as its key was there"]),
+    ] {
+        let answer = sandbox.feed(records, [&["import", "--key", "id", "-"], arguments].concat());
+        assert_eq!(answer.status, 0, "{answer:?}");
+        for part in parts {
+            assert!(answer.text().contains(part), "{part:?} in {}", answer.text());
+        }
+    }
+    let end = "{\"larder\":\"export\",\"format\":1}\n{\"larder\":\"end\",\"entries\":1}\n";
+    let cut = sandbox.feed(end, ["import", "-"]);
+    assert!(cut.error.contains("the export counts 1 entry, and 0 were found in it"), "{}", cut.error);
+}
+
 #[test]
 fn existing_keys_are_overwritten_or_left_alone() {
     let sandbox = Sandbox::new();

@@ -183,6 +183,7 @@ fn read(source: Source, mut feed: Feed) {
 fn stopped(error: Error, totals: &Totals, existing: Existing) -> Failure {
     let kept = match totals.entries() {
         0 => "nothing was imported".to_owned(),
+        1 => "the 1 entry committed before stays".to_owned(),
         entries => format!("the {} entries committed before stay", grouped(entries)),
     };
     let kind = error.kind();

@@ -15,7 +15,7 @@ use super::{
     batch::{Feed, Place, Stop},
     lines::{Line, Lines},
 };
-use crate::commands::export::FORMAT;
+use crate::{commands::export::FORMAT, text::counted};
 
 /// Whether a first line says that this is an export.
 pub(super) fn is_header(line: &[u8]) -> bool {
@@ -91,7 +91,9 @@ pub(super) fn lines(mut lines: Lines<impl BufRead>, only: Option<&Namespace>, fe
             Ok(Parsed::End(entries)) => {
                 // A bad line may have been an entry.
                 if !(good..=good + bad).contains(&entries) {
-                    let message = format!("{place}: the export counts {entries} entries, and {good} were found in it");
+                    let entries = counted(entries, "entry", "entries");
+                    let found = counted(good, "was", "were");
+                    let message = format!("{place}: the export counts {entries}, and {found} found in it");
                     return Err(Stop::Failed(Error::invalid(message)));
                 }
                 inside = false;

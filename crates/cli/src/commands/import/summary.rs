@@ -12,7 +12,7 @@ use crate::{
     commands::read::get_command,
     failure::Failure,
     session::Session,
-    text::{grouped, seconds, size},
+    text::{counted, grouped, seconds, size},
 };
 
 /// How many bad records are told in detail.
@@ -68,9 +68,10 @@ impl Summary {
         let Some(shown) = self.shown.as_mut().filter(|shown| shown.elapsed() >= PROGRESS_EVERY) else { return };
         *shown = Instant::now();
         let rate = totals.entries() as f64 / self.began.elapsed().as_secs_f64();
-        let (entries, bytes, rate) = (grouped(totals.entries()), size(totals.bytes), grouped(rate as u64));
+        let entries = counted(totals.entries(), "entry", "entries");
+        let (bytes, rate) = (size(totals.bytes), grouped(rate as u64));
         // Progress that cannot be shown is no reason to stop.
-        let _ = write!(io::stderr(), "\r\x1b[K{entries} entries, {bytes}, {rate} a second");
+        let _ = write!(io::stderr(), "\r\x1b[K{entries}, {bytes}, {rate} a second");
     }
 
     /// Takes the progress away again.
@@ -103,22 +104,30 @@ impl Summary {
         if session.output.quiet {
             return Ok(());
         }
-        let mut text =
-            format!("imported {} entries, {}, in {}", grouped(totals.entries()), size(totals.bytes), seconds(took));
+        let entries = counted(totals.entries(), "entry", "entries");
+        let mut text = format!("imported {entries}, {}, in {}", size(totals.bytes), seconds(took));
         if let Some(revision) = revision {
             text.push_str(&format!(", at revision {revision}"));
         }
         let output = &mut session.output;
         output.line(text)?;
-        for (count, what) in [
-            (totals.overwritten, "replaced what was there"),
-            (totals.repeated, "records were replaced by later ones with the same key"),
-            (totals.existing, "records were left out, as their keys were there"),
-            (totals.namespaces, "namespaces were created"),
-            (self.bad, "bad records were skipped"),
+        for (count, one, many) in [
+            (totals.overwritten, "replaced what was there", "replaced what was there"),
+            (
+                totals.repeated,
+                "record was replaced by a later one with the same key",
+                "records were replaced by later ones with the same key",
+            ),
+            (
+                totals.existing,
+                "record was left out, as its key was there",
+                "records were left out, as their keys were there",
+            ),
+            (totals.namespaces, "namespace was created", "namespaces were created"),
+            (self.bad, "bad record was skipped", "bad records were skipped"),
         ] {
             if count > 0 {
-                output.line(format_args!("  {} {what}", grouped(count)))?;
+                output.line(format_args!("  {}", counted(count, one, many)))?;
             }
         }
         Self::tell_next(session, totals)
