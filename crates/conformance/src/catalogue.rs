@@ -80,6 +80,40 @@ macro_rules! __catalogue {
             /// The commit's clock is behind the reader's, and an entry that was not read is there again unnoticed.
             g5_a_range_check_fails_when_an_entry_is_back_for_a_clock_behind
         }
+        "G5" anomalies {
+            /// Writes of two transactions mix, and what is left is half of each.
+            g5_g0_write_cycles
+            /// What is read was never committed.
+            g5_g1a_aborted_reads
+            /// What is read was written again before it was committed.
+            g5_g1b_intermediate_reads
+            /// Each of two transactions reads what the other one has not written yet, and both commit.
+            g5_g1c_circular_information_flow
+            /// A part of a transaction is seen, and then it is gone under another one.
+            g5_otv_observed_transaction_vanishes
+            /// The same question twice in one transaction finds what has come in between.
+            g5_pmp_predicate_many_preceders
+            /// What to write was chosen by what is no longer so.
+            g5_pmp_predicate_many_preceders_of_writes
+            /// Two read the same number, add to it and write it: one addition is lost.
+            g5_p4_lost_update
+            /// One key is read before a commit of two keys, and the other one after it.
+            g5_g_single_read_skew
+            /// The same, where keys are found by what they hold.
+            g5_g_single_read_skew_of_predicates
+            /// The same, where what is found is then deleted.
+            g5_g_single_read_skew_of_write_predicates
+            /// Two read the same two keys, each writes another one of them, and both commit.
+            g5_g2_item_write_skew
+            /// Two find that something is not there, each writes it, and both commit.
+            g5_g2_anti_dependency_cycles
+            /// Two writers alone would be in order, but a reader has seen the second one first.
+            g5_g2_anti_dependency_cycles_of_two_edges
+        }
+        "G5" interleaving {
+            /// Everything else that transactions do to each other in an order that nobody thought of.
+            g5_interleaved_transactions_happen_one_after_the_other
+        }
         "G7" log {
             /// A change is missing from the log, or one of its sides is.
             g7_every_change_is_told_with_both_sides

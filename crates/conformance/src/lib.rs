@@ -64,6 +64,7 @@ mod fault;
 mod ground;
 mod random;
 mod site;
+mod work;
 pub mod world;
 
 pub use case::{Case, check};

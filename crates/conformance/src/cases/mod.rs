@@ -1,5 +1,6 @@
 //! The cases, by what they are about; their stories stand in the catalogue.
 
+mod anomalies;
 mod atomic;
 mod batches;
 mod deletion;
@@ -8,6 +9,7 @@ mod exact;
 mod expiry;
 mod group;
 mod history;
+mod interleaving;
 mod keeping;
 mod log;
 mod namespaces;
