@@ -81,13 +81,23 @@ impl Reads {
 }
 
 /// The same ranges in at most `most`, neighbours covered together.
+///
+/// What lies between two namespaces is not covered, or a stranger's commits there would count: only when there are more
+/// namespaces than ranges to be had.
 fn fewer(mut ranges: Vec<Range>, most: usize) -> Vec<Range> {
     ranges.sort_unstable_by(|a, b| a.start().cmp(b.start()));
+    let most = most.max(1);
     if ranges.len() <= most {
         return ranges;
     }
-    let together = ranges.len().div_ceil(most.max(1));
-    ranges.chunks(together).map(|chunk| chunk.iter().skip(1).fold(chunk[0].clone(), Range::cover)).collect()
+    let mut rooms: Vec<&[Range]> = ranges.chunk_by(|a, b| a.start().namespace == b.start().namespace).collect();
+    if rooms.len() > most {
+        rooms = vec![&ranges];
+    }
+    let covered_by = |together| rooms.iter().map(|room| room.len().div_ceil(together)).sum::<usize>();
+    let together = (2..).find(|together| covered_by(*together) <= most).expect("all of a room fits into one range");
+    let chunks = rooms.iter().flat_map(|room| room.chunks(together));
+    chunks.map(|chunk| chunk.iter().skip(1).fold(chunk[0].clone(), Range::cover)).collect()
 }
 
 #[cfg(test)]
@@ -110,5 +120,19 @@ mod tests {
             ranges.iter().any(|range| range.contains(&Address::new(Namespace::default(), Key::new("ab").expect("valid"))))
         );
         assert_eq!(reads.ranges(1).len(), 1);
+    }
+
+    #[test]
+    fn what_lies_between_two_namespaces_is_not_covered() {
+        let named = |name: &str| Namespace::new(name).expect("valid");
+        let address = |name: &str, n: usize| Address::new(named(name), Key::new(format!("k/{n:03}")).expect("valid"));
+        let mut reads = Reads::default();
+        let all: Vec<Address> = (0..99).flat_map(|n| [address("a", n), address("c", n)]).collect();
+        reads.add(all.clone(), all.iter().map(|_| None).collect());
+        for most in [2, 3, 10, 64] {
+            let ranges = reads.ranges(most);
+            assert!(ranges.len() <= most && !ranges.iter().any(|range| range.meets(&named("b"))), "{most}");
+            assert!(all.iter().all(|address| ranges.iter().any(|range| range.contains(address))), "{most}");
+        }
     }
 }
