@@ -110,6 +110,24 @@ macro_rules! __catalogue {
             /// Two writers alone would be in order, but a reader has seen the second one first.
             g5_g2_anti_dependency_cycles_of_two_edges
         }
+        "G5" transaction {
+            /// What a transaction has written is missing from one way of reading, or stands where it does not belong.
+            g5_a_transaction_reads_its_own_writes
+            /// Writes of one key mix otherwise in a transaction than one by one.
+            g5_a_transaction_may_write_a_key_again_and_again
+            /// The moment moves on although something that was read has changed, or one way of reading goes back to none.
+            g5_a_transaction_never_sees_two_moments
+            /// A scan guards the keys that it found, or less than it passed over, or more than it looked at.
+            g5_phantoms_are_caught
+            /// Readers are told to try again because somebody writes.
+            g5_a_transaction_that_only_reads_never_conflicts
+            /// A commit takes so many checks, and what was read beyond that is left unchecked, or all of the store checked.
+            g5_more_reads_than_checks_are_all_guarded
+            /// What was read expires, which nobody writes down anywhere, and the commit goes through.
+            g5_what_expires_before_the_commit_conflicts
+            /// The log was trimmed, and a transaction takes what it no longer finds for unchanged.
+            g5_what_the_log_no_longer_tells_is_no_pass
+        }
         "G5" interleaving {
             /// Everything else that transactions do to each other in an order that nobody thought of.
             g5_interleaved_transactions_happen_one_after_the_other

@@ -18,6 +18,7 @@ mod outcome;
 mod race;
 mod refused;
 mod revision;
+mod transaction;
 mod writes;
 
 use crate::Case;
