@@ -153,6 +153,11 @@ impl Scope {
         Range::prefix(&self.namespace, &self.bounds.prefix)
     }
 
+    /// Whether this is a handle to the same namespace as `other`, with the same bounds.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.namespace == other.namespace && self.bounds == other.bounds
+    }
+
     /// What every key begins with.
     pub(super) fn bound(&self) -> &str {
         &self.bounds.prefix

@@ -62,6 +62,13 @@ impl Transactions {
         drop(parked);
     }
 
+    /// Rolls back those that have waited for too long.
+    fn lapse(&self, now: Timestamp) {
+        // Not under the lock, as above.
+        let outdated = Self::outdated(&mut self.open(), now);
+        drop(outdated);
+    }
+
     /// Takes out those that have waited for too long; whoever gets them drops them without the lock.
     fn outdated(open: &mut Open, now: Timestamp) -> Vec<Parked> {
         let outdated = |parked: &Option<Parked>| parked.as_ref().is_some_and(|parked| parked.until <= now);
@@ -82,8 +89,8 @@ impl Transaction {
     pub fn park(self, idle: Duration) -> Result<CommitId> {
         let (id, shared) = (self.id, self.scope.shared.clone());
         let now = shared.world.now();
+        shared.transactions.lapse(now);
         let mut open = shared.transactions.open();
-        let outdated = Transactions::outdated(&mut open, now);
         let full = open.values().flatten().count() >= PARKED_MAX;
         let refused = if full {
             Some(self)
@@ -92,7 +99,6 @@ impl Transaction {
             None
         };
         drop(open);
-        drop(outdated);
         match refused {
             Some(_) => Err(Error::limit(format!("{PARKED_MAX} transactions are open already"))),
             None => Ok(id),
@@ -101,17 +107,18 @@ impl Transaction {
 }
 
 impl Scope {
-    /// Takes up a parked transaction of this namespace again.
+    /// Takes up a parked transaction again, which was begun by a handle like this one: of the same namespace, and with the
+    /// same bounds.
     ///
     /// # Errors
     /// `NotFound` when there is none, because it has ended or was rolled back after waiting too long; `InvalidState` while
     /// somebody else is at work with it.
     pub fn resume(&self, id: CommitId) -> Result<Transaction> {
+        self.shared.transactions.lapse(self.world().now());
         let mut open = self.shared.transactions.open();
-        let outdated = Transactions::outdated(&mut open, self.world().now());
         let found = match open.get_mut(&id) {
             None => None,
-            Some(parked) => match parked.take_if(|parked| parked.transaction.scope.namespace() == self.namespace()) {
+            Some(parked) => match parked.take_if(|parked| parked.transaction.scope.is_like(self)) {
                 Some(parked) => Some(Ok(parked.transaction)),
                 // Others' transactions are not there.
                 None if parked.is_some() => None,
@@ -119,7 +126,6 @@ impl Scope {
             },
         };
         drop(open);
-        drop(outdated);
         found.unwrap_or_else(|| Err(Error::new(ErrorKind::NotFound, format!("there is no open transaction {id}"))))
     }
 
@@ -128,11 +134,7 @@ impl Scope {
     /// # Errors
     /// What the engine meets.
     pub async fn transaction_state(&self, id: CommitId) -> Result<TransactionState> {
-        let outdated = {
-            let mut open = self.shared.transactions.open();
-            Transactions::outdated(&mut open, self.world().now())
-        };
-        drop(outdated);
+        self.shared.transactions.lapse(self.world().now());
         if self.shared.transactions.open().contains_key(&id) {
             return Ok(TransactionState::Open);
         }
