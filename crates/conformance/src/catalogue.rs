@@ -128,6 +128,30 @@ macro_rules! __catalogue {
             /// The log was trimmed, and a transaction takes what it no longer finds for unchanged.
             g5_what_the_log_no_longer_tells_is_no_pass
         }
+        "G5" transact {
+            /// An attempt that lost leaves something behind, or the answer is that of one that never happened.
+            g5_transact_tries_again_and_happens_once
+            /// A transaction whose turn never comes is tried for ever.
+            g5_transact_ends_at_its_deadline
+            /// Two transactions count the same, and one of them is lost.
+            g5_transact_loses_nothing_in_a_race
+            /// A body fails, and some of what it had written stays.
+            g5_what_is_rolled_back_leaves_nothing
+            /// Nobody can tell whether a transaction is still open, has happened, or never will.
+            g5_a_transaction_has_a_state
+            /// A transaction that waits forgets what it has read, or is there for strangers, or waits for ever.
+            g5_a_parked_transaction_goes_on
+            /// A handle that may do less takes up a transaction of one that may do more.
+            g5_a_parked_transaction_is_taken_up_with_the_rights_it_had
+            /// Transactions that nobody takes up again fill the memory.
+            g5_so_many_transactions_wait
+            /// A transaction grows beyond what a commit takes, and is refused when all the work is done.
+            g5_a_transaction_has_limits
+        }
+        "G14" transact {
+            /// Nobody heard what became of a commit, and the transaction happens twice, or not at all.
+            g14_a_transaction_finds_out_what_became_of_it
+        }
         "G5" interleaving {
             /// Everything else that transactions do to each other in an order that nobody thought of.
             g5_interleaved_transactions_happen_one_after_the_other

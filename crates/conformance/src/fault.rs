@@ -27,6 +27,8 @@ pub(crate) struct Fault {
     pauses: usize,
     /// What others do just before one of the commits gets through.
     meanwhile: Mutex<Option<Meanwhile>>,
+    /// Whose answer is lost: the commit with this number, which happened or not.
+    deaf: Option<(AtomicUsize, bool)>,
 }
 
 /// What happens once, before the commit with this number; the first one is 0.
@@ -44,18 +46,24 @@ impl fmt::Debug for Meanwhile {
 impl Fault {
     /// Lets `commits` calls of `commit` through, and no more.
     pub(crate) fn after(commits: usize, below: Arc<dyn Engine>) -> Arc<Self> {
-        Arc::new(Self { below, commits_left: AtomicUsize::new(commits), pauses: 0, meanwhile: Mutex::default() })
+        Arc::new(Self { below, commits_left: AtomicUsize::new(commits), pauses: 0, meanwhile: Mutex::default(), deaf: None })
     }
 
     /// Never answers a commit at once.
     pub(crate) fn slow(below: Arc<dyn Engine>) -> Arc<Self> {
-        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 3, meanwhile: Mutex::default() })
+        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 3, meanwhile: Mutex::default(), deaf: None })
     }
 
     /// Lets `act` happen just before the commit with this number, counted from 0, reaches the engine.
     pub(crate) fn meanwhile(commit: usize, below: Arc<dyn Engine>, act: impl FnOnce() + Send + 'static) -> Arc<Self> {
         let meanwhile = Mutex::new(Some(Meanwhile { commit, act: Box::new(act) }));
-        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 0, meanwhile })
+        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 0, meanwhile, deaf: None })
+    }
+
+    /// Loses the answer to the commit with this number, counted from 0, whether it `happened` or not.
+    pub(crate) fn deaf(commit: usize, happened: bool, below: Arc<dyn Engine>) -> Arc<Self> {
+        let (commits_left, deaf) = (AtomicUsize::new(usize::MAX), Some((AtomicUsize::new(commit), happened)));
+        Arc::new(Self { below, commits_left, pauses: 0, meanwhile: Mutex::default(), deaf })
     }
 
     /// Takes what is to happen before the next commit, if it is its turn.
@@ -85,11 +93,18 @@ impl Engine for Fault {
         if let Some(meanwhile) = self.turn() {
             (meanwhile.act)();
         }
+        let lost = self.deaf.as_ref().filter(|(commit, _)| commit.fetch_sub(1, Ordering::SeqCst) == 0);
+        let happens = lost.is_none_or(|(_, happened)| *happened);
         Box::pin(async move {
             for _ in 0..self.pauses {
                 future::yield_now().await;
             }
-            self.below.commit(group).await
+            let ids: Vec<CommitId> = group.iter().map(|commit| commit.id).collect();
+            let answers = if happens { self.below.commit(group).await } else { Vec::new() };
+            if lost.is_none() {
+                return answers;
+            }
+            ids.into_iter().map(|id| Err(Error::outcome_unknown(id, "the answer was lost"))).collect()
         })
     }
 

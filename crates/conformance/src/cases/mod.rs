@@ -18,6 +18,7 @@ mod outcome;
 mod race;
 mod refused;
 mod revision;
+mod transact;
 mod transaction;
 mod writes;
 
