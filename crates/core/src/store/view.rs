@@ -87,6 +87,7 @@ impl Scope {
             AsOf::Time(time) if time > present.now => {
                 return Err(Error::invalid(format!("{time} is yet to come: by this clock it is {}", present.now)));
             }
+            AsOf::Time(time) if time == present.now => (present.position.revision, time),
             AsOf::Time(time) => (present.revision_at(time).await?, time),
         };
         // Asked now, so that who comes too late is told here and not with the first read.
@@ -204,8 +205,9 @@ impl View {
     /// The revision of the last commit made at `time` or before.
     async fn revision_at(&self, time: Timestamp) -> Result<Revision> {
         let mut low = self.scope.engine().status(self.now).await?.oldest;
-        // When it was that the last forgotten commit was made, nobody knows.
-        if low > Revision::ZERO && self.next(low).await?.is_some_and(|change| change.at > time) {
+        // When it was that the last forgotten commit was made, nobody knows; only that it was before now, and before the one
+        // that came after it.
+        if low > Revision::ZERO && self.next(low).await?.map_or(self.now, |change| change.at) > time {
             return Err(Error::trimmed(low));
         }
         let mut high = self.position.revision;
