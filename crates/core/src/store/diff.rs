@@ -1,5 +1,10 @@
 //! Differences: what is not the same at two moments.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
 use super::{Scope, View, moment::Moment};
 use crate::{
     address::{Address, Range},
@@ -29,22 +34,27 @@ pub struct Diff {
     later: View,
     /// What is still to be compared.
     range: Option<Range>,
+    /// What is stored and had expired at one of the two moments: that leaves no change behind. Found with the first page.
+    expired: Option<BTreeSet<Address>>,
 }
 
 impl Scope {
     /// What of the keys that begin with `prefix` is not the same in two views of this store. Read without an order of its
     /// own: what was changed and changed back is another entry, with another revision.
     ///
-    /// The cost is that of what has changed since the earlier one, not of what there is.
+    /// The cost is that of what has changed since the earlier one, and of what has expired and was not swept up, not of what
+    /// there is.
     ///
     /// # Errors
-    /// `Invalid` when the views are of different pasts, or the first one is the later one.
+    /// `Invalid` when the views are of another store or of different pasts, or the first one is the later one.
     pub fn diff(&self, prefix: &str, earlier: &View, later: &View) -> Result<Diff> {
-        if earlier.position().lineage != later.position().lineage || earlier.revision() > later.revision() {
+        let ours = |view: &View| Arc::ptr_eq(&view.scope().shared, &self.shared);
+        let one_past = ours(earlier) && ours(later) && earlier.position().lineage == later.position().lineage;
+        if !one_past || earlier.revision() > later.revision() {
             return Err(Error::invalid("a difference is taken from an earlier view of a store to a later one"));
         }
         let range = Some(self.prefix(prefix)).filter(|range| !range.is_empty());
-        Ok(Diff { earlier: earlier.clone(), later: later.clone(), range })
+        Ok(Diff { earlier: earlier.clone(), later: later.clone(), range, expired: None })
     }
 }
 
@@ -55,6 +65,9 @@ impl Diff {
     /// `Trimmed` when the log no longer reaches back to the earlier moment; else what the engine meets. Asking again
     /// compares the same again.
     pub async fn next(&mut self) -> Result<Option<Vec<Difference>>> {
+        if self.expired.is_none() && self.range.is_some() {
+            self.expired = Some(self.find_expired().await?);
+        }
         while let Some(range) = &self.range {
             let (found, rest) = self.page(range).await?;
             self.range = rest;
@@ -65,19 +78,39 @@ impl Diff {
         Ok(None)
     }
 
+    /// What was there at one of the two moments and is absent at the other without having been touched.
+    async fn find_expired(&self) -> Result<BTreeSet<Address>> {
+        let (earlier, later) = (self.earlier.time(), self.later.time());
+        if earlier == later {
+            return Ok(BTreeSet::new());
+        }
+        let found = self.earlier.scope().engine().expired(earlier.max(later), usize::MAX).await?;
+        let inside = |address: &Address| self.range.as_ref().is_some_and(|range| range.contains(address));
+        Ok(found.into_iter().filter(inside).collect())
+    }
+
     async fn page(&self, range: &Range) -> Result<(Vec<Difference>, Option<Range>)> {
         let (scope, after) = (self.earlier.scope(), self.earlier.revision());
         let lineage = self.earlier.position().lineage;
         let undo = Undo { lineage, after, range: range.clone(), reverse: false, limit: PAGE_ITEMS };
         let changed = scope.engine().undo(undo).await?.value;
-        let rest = changed.items.last().filter(|_| changed.more).map(|last| range.clone().after(&last.address));
-        let addresses: Vec<Address> = changed.items.iter().map(|undone| undone.address.clone()).collect();
-        let mut later: Moment = self.later.moment();
-        let later = later.get_many(scope, addresses).await?;
+        let last = changed.items.last().filter(|_| changed.more).map(|last| last.address.clone());
+        let piece = last.as_ref().map_or_else(|| range.clone(), |last| range.clone().through(last));
+
         let live = |entry: &Entry| !entry.is_expired(self.earlier.time());
-        let both = changed.items.into_iter().zip(later);
-        let both =
-            both.map(|(undone, after)| Difference { address: undone.address, before: undone.entry.filter(live), after });
-        Ok((both.filter(|difference| difference.before != difference.after).collect(), rest))
+        let changed = changed.items.into_iter().map(|undone| (undone.address, undone.entry.filter(live)));
+        let mut before: BTreeMap<Address, Option<Entry>> = changed.collect();
+        let expired = self.expired.iter().flatten().filter(|address| piece.contains(address));
+        let untouched: Vec<Address> = expired.filter(|address| !before.contains_key(address)).cloned().collect();
+        let mut earlier: Moment = self.earlier.moment();
+        let entries = earlier.get_many(scope, untouched.clone()).await?;
+        before.extend(untouched.into_iter().zip(entries));
+
+        let mut later: Moment = self.later.moment();
+        let after = later.get_many(scope, before.keys().cloned().collect()).await?;
+        let both = before.into_iter().zip(after);
+        let both = both.map(|((address, before), after)| Difference { address, before, after });
+        let found = both.filter(|difference| difference.before != difference.after).collect();
+        Ok((found, last.map(|last| range.clone().after(&last))))
     }
 }
