@@ -54,6 +54,22 @@ macro_rules! __catalogue {
             /// Entry, log and receipt disagree on revision or time of one commit.
             g6_a_commit_is_known_by_its_revision_everywhere
         }
+        "G6" view {
+            /// The past is seen with an entry of the present, without one that was deleted, or with one that had expired.
+            g6_every_revision_can_be_seen_as_it_was
+            /// A time is taken for the commit after it, or one that is forgotten for one that is known.
+            g6_a_time_is_seen_as_it_was
+            /// The log was trimmed, and a view goes on with what is left as if nothing had happened.
+            g6_who_comes_too_late_for_a_view_is_told
+            /// Others write between two pages, and the second one is of another moment than the first.
+            g6_pages_go_on_as_they_began
+            /// What came and went, or went without a trace because it expired, is missing from a difference.
+            g6_a_difference_is_that_of_the_pictures
+            /// Between two pages of a difference something is lost, or told twice.
+            g6_a_difference_of_many_comes_page_by_page
+            /// The bytes were stored in another encoding meanwhile, and the past is no longer found.
+            g6_a_recoded_entry_is_seen_in_the_past
+        }
         "G4" race {
             /// Check and write are two steps, and in between somebody else writes: two winners.
             g4_one_of_racing_compare_and_sets_wins

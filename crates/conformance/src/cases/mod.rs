@@ -20,6 +20,7 @@ mod refused;
 mod revision;
 mod transact;
 mod transaction;
+mod view;
 mod writes;
 
 use crate::Case;
