@@ -66,6 +66,8 @@ impl Store {
         let through = unheld(self.outdated(&status, None, Some(retention.age), retention.bytes).await?);
         let trimmed = self.engine().trim(Trim::new(through, now.before(retention.ids))).await?;
         let mut kept = Kept { expired, changes: trimmed.changes, ids: trimmed.ids };
+        // Where the log of a namespace begins now, at the earliest.
+        let status = EngineStatus { oldest: trimmed.oldest, ..status };
         for (namespace, bounds) in self.bounded_logs().await? {
             let bytes = bounds.bytes.unwrap_or(u64::MAX);
             let through = unheld(self.outdated(&status, Some(&namespace), bounds.age, bytes).await?);
