@@ -56,7 +56,7 @@ impl Store {
     /// [`Retention::held_bytes`](super::Retention::held_bytes). Holding again under the same name renews it, or moves it.
     ///
     /// # Errors
-    /// `Trimmed` when the log does not reach back to `position` any more.
+    /// `Trimmed` when the log does not reach back to `position` any more; what was held under the name before stays held.
     pub async fn hold(&self, name: impl IntoKey, position: Position, ttl: Duration) -> Result<Hold> {
         let name = name.into_key()?;
         let expires_at = write::expiry_in(self, ttl)?;
@@ -64,14 +64,27 @@ impl Store {
         let value = write::json(&stored)?;
         let put = Action::Put { value, expires_at: Some(expires_at), metadata: MetadataChange::Keep };
         let renewed_at = self.world().now();
-        self.commit().at(Address::new(HOLDS.clone(), name.clone()), put).send().await?;
-        // Asked after it was set: from here on everybody who trims has seen it.
-        let query = ChangesQuery { limit: 1, gaps: true, ..ChangesQuery::after(position.lineage, position.revision) };
-        if let Err(error) = self.engine().changes(query).await {
-            self.release_hold(name).await?;
+        let address = Address::new(HOLDS.clone(), name.clone());
+        let before = self.engine().get(vec![address.clone()], renewed_at).await?.value.pop().flatten();
+        self.reaches(position).await?;
+        self.commit().at(address.clone(), put).send().await?;
+        // Asked again after it was set: a trim that had looked for holds before may have come in between.
+        if let Err(error) = self.reaches(position).await {
+            let undo = before.map_or(Action::Delete, |Entry { value, expires_at, .. }| Action::Put {
+                value,
+                expires_at,
+                metadata: MetadataChange::Keep,
+            });
+            self.commit().at(address, undo).send().await?;
             return Err(error);
         }
         Ok(Hold { name, position, renewed_at, expires_at })
+    }
+
+    /// Whether the log of the store reaches back to `position`.
+    async fn reaches(&self, position: Position) -> Result<()> {
+        let query = ChangesQuery { limit: 1, gaps: true, ..ChangesQuery::after(position.lineage, position.revision) };
+        self.engine().changes(query).await.map(drop)
     }
 
     /// Every hold that has not expired, by name.
