@@ -222,6 +222,16 @@ macro_rules! __catalogue {
             /// The bound is on the number of changes, and a few large values fill the disk.
             keeping_forgets_what_is_too_much
         }
+        "keeping" retaining {
+            /// A noisy namespace cannot be bounded by itself, or its bounds are put off for as long as the store is trimmed.
+            keeping_bounds_the_log_of_a_namespace_by_itself
+            /// A backup takes its time, and the log that it still needs is trimmed; or a refused hold ends the one before.
+            keeping_waits_for_whoever_holds_the_log
+            /// Whoever held the log has died, and the disk fills.
+            keeping_lets_go_of_what_is_held_for_too_long_or_too_much
+            /// A hold counts for the store, and not for a namespace that is trimmed by itself.
+            keeping_holds_namespaces_that_are_bounded_by_themselves
+        }
         "G9" order {
             /// A collation, UTF-16 or a locale decides the order.
             g9_keys_come_in_bytewise_order

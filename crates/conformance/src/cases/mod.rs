@@ -17,6 +17,7 @@ mod order;
 mod outcome;
 mod race;
 mod refused;
+mod retaining;
 mod revision;
 mod transact;
 mod transaction;
