@@ -46,6 +46,8 @@ impl<'a> Clear<'a> {
     }
 
     async fn run(mut self) -> Result<u64> {
+        // Asked also where there is nothing to delete.
+        self.scope.may_write(None)?;
         let native = self.scope.native();
         let step = COMMIT_DELETES.min(native.limits.commit_writes);
         let mut left = self.select.limit.unwrap_or(usize::MAX);
