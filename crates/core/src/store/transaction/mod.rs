@@ -263,14 +263,11 @@ impl Transaction {
     async fn change(&mut self, key: impl IntoKey, action: Action) -> Result<Option<Entry>> {
         let address = self.within.address(key)?;
         self.read(std::slice::from_ref(&address)).await?;
+        self.within.may_write(None)?;
         let before = self.seen(&address)?;
-        let after = self.effect(Write { address: address.clone(), action }, before.as_ref())?;
-        if let Some(entry) = &after {
-            // What was read is checked by the commit, so its result may stand here in the place of the action.
-            let metadata = MetadataChange::Replace(entry.metadata.clone());
-            let put = Action::Put { value: entry.value.clone(), expires_at: entry.expires_at, metadata };
-            self.action(&address.key, put)?;
-        }
+        let write = Write { address, action };
+        let after = self.effect(write.clone(), before.as_ref())?;
+        self.write(write)?;
         Ok(after)
     }
 

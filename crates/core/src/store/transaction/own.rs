@@ -3,7 +3,7 @@
 use super::Transaction;
 use crate::{
     address::{Address, Range},
-    commit::{Commit, Write},
+    commit::{Action, Commit, MetadataChange, Write},
     decide::{self, Store},
     engine::Snapshot,
     entry::Entry,
@@ -60,7 +60,8 @@ impl Transaction {
     /// Remembers a write; with an earlier one of the same key it becomes one.
     pub(super) fn write(&mut self, write: Write) -> Result<()> {
         let earlier = self.writes.iter().position(|earlier| earlier.address == write.address);
-        let both = earlier.map(|at| self.writes[at].clone()).into_iter().chain([write]).collect();
+        let settled = earlier.map(|at| self.settled(&self.writes[at])).transpose()?;
+        let both = settled.into_iter().chain([write]).collect();
         let folded = fold::fold(both)?;
         let mut writes = self.writes.clone();
         for write in folded.writes {
@@ -73,6 +74,19 @@ impl Transaction {
         self.writes = writes;
         self.checks.extend(folded.checks);
         Ok(())
+    }
+
+    /// What an earlier write has come to, in the form that goes with whatever comes after it.
+    ///
+    /// The key of what adds or annotates was read, and the commit checks what was read; so the result may stand here. Not
+    /// before something comes after it: the result brings its value along, which may be large.
+    fn settled(&self, earlier: &Write) -> Result<Write> {
+        if !matches!(earlier.action, Action::Add { .. } | Action::Annotate { .. }) {
+            return Ok(earlier.clone());
+        }
+        let Some(entry) = self.seen(&earlier.address)? else { return Ok(earlier.clone()) };
+        let Entry { address, value, expires_at, metadata, .. } = entry;
+        Ok(Write { address, action: Action::Put { value, expires_at, metadata: MetadataChange::Replace(metadata) } })
     }
 
     /// What is at `address`, which was read, with this transaction's own writes.
