@@ -270,6 +270,32 @@ macro_rules! __catalogue {
             /// Values are compared as JSON, or by a prefix.
             g10_values_are_compared_byte_by_byte
         }
+        "G12" guest {
+            /// A guest reads, lists, counts, watches or is told something of a neighbour, or is disturbed by one.
+            g12_a_guest_learns_nothing_of_its_neighbours
+            /// Asking for a stranger's id answers more than what became of it, or ends what is still open.
+            g12_an_id_tells_no_keys_and_no_values
+            /// A noisy neighbour's log is trimmed, or a neighbour deleted, and the guest's is gone with it.
+            g12_a_neighbour_cannot_take_away_what_a_guest_has
+            /// One way of writing does not ask whether the handle may.
+            g12_a_handle_that_only_reads_writes_nothing
+            /// One way of reading or writing does not ask what the handle is bound to.
+            g12_a_narrowed_handle_stays_inside
+            /// A handle is narrowed once and then widened again.
+            g12_a_handle_is_never_made_wider
+            /// Two handles are used in one commit, and the bounds of one of them are forgotten.
+            g12_two_handles_together_may_what_each_of_them_may
+        }
+        "G12" allowance {
+            /// A quota is exceeded by one, forgets keys and metadata, or stands in the way of what makes room.
+            g12_a_quota_bounds_what_a_guest_takes
+            /// A guest that writes the same key again and again fills the log.
+            g12_a_quota_bounds_the_log_of_a_guest
+            /// A value is measured too late, or not in one of the ways of writing.
+            g12_a_quota_bounds_the_largest_value
+            /// A quota is looked at before the commit, and two that fit alone are too much together.
+            g12_quotas_hold_in_a_race
+        }
         "G13" refused {
             /// A bad key, name or value is found after something has been written.
             g13_bad_input_is_refused_before_anything_is_written

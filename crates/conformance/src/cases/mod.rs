@@ -1,13 +1,16 @@
 //! The cases, by what they are about; their stories stand in the catalogue.
 
+mod allowance;
 mod anomalies;
 mod atomic;
+mod attempts;
 mod batches;
 mod deletion;
 mod durable;
 mod exact;
 mod expiry;
 mod group;
+mod guest;
 mod history;
 mod interleaving;
 mod keeping;

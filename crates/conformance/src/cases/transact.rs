@@ -274,6 +274,17 @@ pub(super) fn g5_a_transaction_has_limits(ground: &Ground) {
         fails(t.get_many(many).await, ErrorKind::Limit);
         assert_eq!(t.commit().await.map(|receipt| receipt.writes.len()).ok(), Some(64));
 
+        // What is touched brings no value along, and so as many may be touched as a commit takes.
+        let large = "x".repeat(1 << 20);
+        for key in ["large", "larger"] {
+            store.set(key, &*large).await.expect("a mebibyte fits");
+        }
+        let mut t = store.begin(Isolation::default());
+        for key in ["large", "larger"] {
+            t.touch(key, Some(seconds(60))).await.expect("touches");
+        }
+        t.commit().await.expect("commits");
+
         let stranger = ground.store();
         let mut t = store.begin(Isolation::default());
         fails(t.within(&stranger).map(drop), ErrorKind::Invalid);
