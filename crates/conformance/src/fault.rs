@@ -51,7 +51,13 @@ impl Fault {
 
     /// Never answers a commit at once.
     pub(crate) fn slow(below: Arc<dyn Engine>) -> Arc<Self> {
-        Arc::new(Self { below, commits_left: AtomicUsize::new(usize::MAX), pauses: 3, meanwhile: Mutex::default(), deaf: None })
+        Arc::new(Self {
+            below,
+            commits_left: AtomicUsize::new(usize::MAX),
+            pauses: 3,
+            meanwhile: Mutex::default(),
+            deaf: None,
+        })
     }
 
     /// Lets `act` happen just before the commit with this number, counted from 0, reaches the engine.

@@ -126,7 +126,8 @@ pub(super) fn g12_quotas_hold_in_a_race(ground: &Ground) {
 
     // In one group, which is decided one by one.
     let seam = &handles[0];
-    let check = |entries| larder_core::Check::Quota { namespace: namespace("group"), quota: quota(Some(entries), None, None) };
+    let check =
+        |entries| larder_core::Check::Quota { namespace: namespace("group"), quota: quota(Some(entries), None, None) };
     let group = (0..4).map(|n| {
         let address = larder_core::Address::new(namespace("group"), crate::ground::key(&format!("{n}")));
         let mut commit = seam.draft().write(address, put("1")).commit();

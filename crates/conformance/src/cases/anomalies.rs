@@ -16,7 +16,8 @@ fn told(ground: &Ground, story: impl Fn(&Scope, &Scope)) {
     for (name, second) in [("together", &one), ("apart", &two)] {
         let (first, second) = (one.scope(&namespace(name)), second.scope(&namespace(name)));
         let (first, second) = (first.expect("a scope"), second.expect("a scope"));
-        block_on(first.commit().set("1", Value::integer(10)).set("2", Value::integer(20)).into_future()).expect("the story begins");
+        block_on(first.commit().set("1", Value::integer(10)).set("2", Value::integer(20)).into_future())
+            .expect("the story begins");
         story(&first, &second);
     }
 }

@@ -26,7 +26,8 @@ const NAMES: [&str; 7] = ["a", "a/1", "hidden", "hidden/1", "nobody", "\u{10ffff
 
 fn selects() -> Vec<Select> {
     let glob = |text: &str| Select::glob(Glob::new(text).expect("a glob"));
-    let mut all: Vec<Select> = ["", "a", "hidden", "\u{10ffff}", "\u{10ffff}\u{10ffff}", "\0", "b-hidden"].map(Select::prefix).into();
+    let mut all: Vec<Select> =
+        ["", "a", "hidden", "\u{10ffff}", "\u{10ffff}\u{10ffff}", "\0", "b-hidden"].map(Select::prefix).into();
     all.extend(["*", "**", "*hidden*", "*1", "a*", "\u{10ffff}*"].map(glob));
     for name in NAMES {
         all.push(Select::all().after(key(name)));
@@ -186,7 +187,8 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         let quota = larder_core::Quota { entries: Some(usage.entries), ..Default::default() };
         (guest.disturb)();
         let full = guest.scope.with_quota(quota);
-        told(block_on(full.set("one more", "1").into_future())) + &told(block_on(full.set("a", "the same").into_future()).map(drop))
+        told(block_on(full.set("one more", "1").into_future()))
+            + &told(block_on(full.set("a", "the same").into_future()).map(drop))
     }),
     ("to be told something by an error", |guest| {
         let mut seen = String::new();
@@ -222,5 +224,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         let gone = told(block_on(guest.scope.clear("").into_future()));
         gone + &told(block_on(guest.scope.list("")).map(|found| found.items))
     }),
-    ("to be told its own name", |guest| format!("{:?} {:?} {:?}", guest.scope, guest.scope.namespace(), guest.scope.limits())),
+    ("to be told its own name", |guest| {
+        format!("{:?} {:?} {:?}", guest.scope, guest.scope.namespace(), guest.scope.limits())
+    }),
 ];

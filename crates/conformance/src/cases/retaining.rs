@@ -8,8 +8,12 @@ use larder_core::{Address, ErrorKind, Hold, Kept, LogBounds, Position, Retention
 use crate::ground::{Ground, Seam, at, fails, namespace, put, seconds};
 
 /// Nothing is forgotten for the sake of the store.
-const ALL: Retention =
-    Retention { age: Duration::from_secs(1 << 30), bytes: u64::MAX, held_bytes: u64::MAX, ids: Duration::from_secs(1 << 30) };
+const ALL: Retention = Retention {
+    age: Duration::from_secs(1 << 30),
+    bytes: u64::MAX,
+    held_bytes: u64::MAX,
+    ids: Duration::from_secs(1 << 30),
+};
 
 fn keep(store: &Store, retention: Retention) -> Kept {
     block_on(store.keep(retention)).expect("keeps")

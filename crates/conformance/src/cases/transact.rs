@@ -55,11 +55,7 @@ pub(super) fn g5_transact_tries_again_and_happens_once(ground: &Ground) {
             let attempts = AtomicUsize::new(0);
             let answer = store.transact(async |mut t| {
                 let attempt = attempts.fetch_add(1, Ordering::SeqCst);
-                let read = if ranged {
-                    t.count("k").await?
-                } else {
-                    t.get_json("n").await?.unwrap_or_default()
-                };
+                let read = if ranged { t.count("k").await? } else { t.get_json("n").await?.unwrap_or_default() };
                 if attempt < 3 {
                     other.set("n", Value::integer(40 + attempt as i64)).await?;
                     other.set(format!("k{attempt}"), "1").await?;

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_lite::future::block_on;
 use larder_core::{
-    Action, ContentKind, Difference, Entry, ErrorKind, Glob, Key, Pages, Retention, Revision, Select, Store, Timestamp, Value,
-    View,
+    Action, ContentKind, Difference, Entry, ErrorKind, Glob, Key, Pages, Retention, Revision, Select, Store, Timestamp,
+    Value, View,
 };
 
 use crate::{
@@ -162,7 +162,7 @@ pub(super) fn g6_a_time_is_seen_as_it_was(ground: &Ground) {
     seam.world.step(seconds(5));
     let store = seam.store();
     let last = album.iter().next_back().map(|(_, (at, _))| *at).expect("there is one");
-    for (_, (at, _)) in &album {
+    for (at, _) in album.values() {
         let millisecond = Duration::from_millis(1);
         for time in [at.before(millisecond), *at, at.after(millisecond), at.after(seconds(1)).min(seam.now())] {
             let before = album.iter().rev().find(|(_, (at, _))| *at <= time);
