@@ -36,6 +36,20 @@ enum Task {
         #[arg(last = true)]
         options: Vec<String>,
     },
+    /// Histories by chance on every engine, as many as there is time for; `soak -- --help` lists the campaigns
+    Soak {
+        /// Which campaign; all of them when none is named
+        campaign: Option<String>,
+        /// How many histories each campaign gets on each engine
+        #[arg(long, env = "LARDER_HISTORIES", default_value_t = 10_000)]
+        histories: u64,
+        /// The first seed; a history that went wrong says which one tells it again
+        #[arg(long, env = "LARDER_SEED", default_value_t = 1)]
+        seed: u64,
+        /// Handed to the campaigns; `-- --help` lists what they take
+        #[arg(last = true)]
+        options: Vec<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -50,6 +64,7 @@ fn main() -> ExitCode {
         Task::Test => test(),
         Task::Engine { name } => engine(name),
         Task::Bench { options } => bench(&options),
+        Task::Soak { campaign, histories, seed, options } => soak(campaign, histories, seed, options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,5 +102,13 @@ fn bench(options: &[String]) -> Result<(), Failure> {
     let program = format!("--program={}", program.display());
     let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-bench", "--", &program];
     arguments.extend(options.iter().map(String::as_str));
+    cargo(&arguments)
+}
+
+fn soak(campaign: Option<String>, histories: u64, seed: u64, options: Vec<String>) -> Result<(), Failure> {
+    let mut orders = vec![format!("--histories={histories}"), format!("--seed={seed}")];
+    orders.extend(campaign.into_iter().chain(options));
+    let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-soak", "--"];
+    arguments.extend(orders.iter().map(String::as_str));
     cargo(&arguments)
 }

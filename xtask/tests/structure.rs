@@ -23,7 +23,7 @@ fn cargo(arguments: &[&str]) -> String {
 /// Every Rust file of the workspace, with its path below the root.
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut directories: Vec<PathBuf> = ["crates", "engines", "xtask", "bench"].map(|name| root().join(name)).into();
+    let mut directories: Vec<PathBuf> = ["crates", "engines", "xtask", "bench", "soak"].map(|name| root().join(name)).into();
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(&directory).expect("a directory can be read") {
             let path = entry.expect("an entry can be read").path();
@@ -51,6 +51,7 @@ fn dependencies_point_one_way() {
         ("larder", &["larder-core", "larder-sqlite"]),
         ("larder-cli", &["larder"]),
         ("larder-bench", &["larder", "larder-sqlite"]),
+        ("larder-soak", &["larder-conformance", "larder-core", "larder-sqlite"]),
         ("xtask", &[]),
     ];
     let metadata: Value =

@@ -11,7 +11,7 @@ pub struct Case {
     pub promise: &'static str,
     /// What goes wrong in an engine that this case fails.
     pub story: &'static str,
-    pub(crate) body: fn(&Ground),
+    pub(crate) body: fn(&Ground<'_>),
 }
 
 /// Where the chance of every case comes from, unless `LARDER_SEED` says otherwise.
@@ -23,7 +23,7 @@ impl Case {
     /// # Panics
     /// When the engine breaks the promise, with what was expected and what was found.
     pub fn run(&self, factory: &dyn Factory) {
-        (self.body)(&Ground::new(factory.fresh(), seed()));
+        (self.body)(&Ground::new(factory, seed()));
     }
 }
 

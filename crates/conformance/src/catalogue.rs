@@ -396,9 +396,9 @@ macro_rules! __catalogue {
             /// The engine cannot be reached, and one of a group is told so while the others wait.
             groups_that_cannot_be_sent_fail_one_and_all
         }
-        "model" history {
+        "model" model {
             /// Everything else: what two rules do to each other in an order that nobody thought of.
-            model_a_random_history_agrees_with_the_specification
+            model_random_histories_agree_with_the_oracle
         }
     } };
 }

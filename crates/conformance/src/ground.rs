@@ -12,17 +12,19 @@ use larder_core::{
     engine::{EngineStatus, Page, Resolution, Scan},
 };
 
-use crate::{Site, TestWorld};
+use crate::{Factory, Site, TestWorld};
 
 /// A fresh place and a world.
-pub(crate) struct Ground {
+pub(crate) struct Ground<'a> {
     site: Box<dyn Site>,
+    /// For what needs more places than one.
+    pub(crate) factory: &'a dyn Factory,
     pub(crate) world: TestWorld,
 }
 
-impl Ground {
-    pub(crate) fn new(site: Box<dyn Site>, seed: u64) -> Self {
-        Self { site, world: TestWorld::new(seed) }
+impl<'a> Ground<'a> {
+    pub(crate) fn new(factory: &'a dyn Factory, seed: u64) -> Self {
+        Self { site: factory.fresh(), factory, world: TestWorld::new(seed) }
     }
 
     /// A handle to the store of this place, independent of any other.

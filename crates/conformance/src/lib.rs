@@ -44,8 +44,8 @@
 //!   this usually is.
 //! * No case needs a runtime or measures time: an engine that needs a runtime starts one in its `Site`, and one that
 //!   waits does so without the clock of the test, which stands still.
-//! * Everything by chance comes from one seed. The history at the end of the catalogue prints where it failed, and
-//!   `LARDER_SEED=<n>` tells it again, or another one.
+//! * Everything by chance comes from one seed. A history that goes wrong is made short and told with its seed, and
+//!   `LARDER_SEED=<n>` tells it again, or another one. [`model`] tells as many as one likes.
 //!
 //! # The map
 //!
@@ -53,6 +53,7 @@
 //! | --- | --- |
 //! | who has an engine | [`suite!`], [`Site`], [`Factory`] |
 //! | who writes another runner | [`cases`], [`Case`], [`check`] |
+//! | who has hours to spare | [`model`] |
 //! | who tests anything else on a store | [`world`] |
 
 #![forbid(unsafe_code)]
@@ -62,6 +63,7 @@ mod cases;
 mod catalogue;
 mod fault;
 mod ground;
+pub mod model;
 mod random;
 mod site;
 mod work;

@@ -17,6 +17,14 @@ pub trait Site: Send + Sync {
     /// ([`Durability::Volatile`](larder_core::Durability::Volatile)) the place itself keeps the store alive, and the
     /// suite closes no handle that it wants to open again.
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Engine>>>;
+
+    /// Ends everything that works on the store here as a killed process ends: what the medium holds is what there is
+    /// from then on. `None` where nothing outlives the process, or where a process cannot do that to itself.
+    ///
+    /// Handles may be open and a commit may be under way. After the crash the suite drops them all, and opens others.
+    fn crash(&self) -> Option<BoxFuture<'_, Result<()>>> {
+        None
+    }
 }
 
 /// Makes fresh places; every case asks for its own.

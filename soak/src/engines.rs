@@ -1,0 +1,42 @@
+//! The engines that are soaked, each in places of its own.
+
+use std::sync::Arc;
+
+use larder_conformance::{Factory, Site};
+use larder_core::{BoxFuture, Result, StoreId, memory::MemoryEngine};
+
+#[path = "../../engines/sqlite/tests/place/mod.rs"]
+mod place;
+
+/// An engine, and where its stores can be.
+pub(crate) struct Engine {
+    pub(crate) name: &'static str,
+    pub(crate) factory: &'static dyn Factory,
+}
+
+/// Every engine there is.
+pub(crate) const ENGINES: &[Engine] =
+    &[Engine { name: "memory", factory: &Memory::fresh }, Engine { name: "sqlite", factory: &sqlite }];
+
+/// Memory of this process, where the machine has it: a history is about what is written, not about how fast disks are.
+const SHARED_MEMORY: &str = "/dev/shm";
+
+fn sqlite() -> place::Place {
+    let quick = std::path::Path::new(SHARED_MEMORY);
+    if quick.is_dir() { place::Place::within(quick) } else { place::Place::fresh() }
+}
+
+struct Memory(MemoryEngine);
+
+impl Memory {
+    fn fresh() -> Self {
+        Self(MemoryEngine::new(StoreId::from_bytes([7; 16])))
+    }
+}
+
+impl Site for Memory {
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn larder_core::Engine>>> {
+        let engine: Arc<dyn larder_core::Engine> = Arc::new(self.0.clone());
+        Box::pin(std::future::ready(Ok(engine)))
+    }
+}
