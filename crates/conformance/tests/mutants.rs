@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use larder_conformance::{Case, cases};
+use larder_conformance::{Case, cases, model};
 use liars::{Den, Make};
 
 /// After so long a case is taken to wait for ever, which is a way to notice.
@@ -56,4 +56,19 @@ fn every_lie_is_caught() {
     }
     let believed: Vec<&String> = table.iter().filter(|(_, cases)| cases.is_empty()).map(|(lie, _)| lie).collect();
     assert!(believed.is_empty(), "nobody noticed {believed:?}");
+}
+
+/// A history that goes wrong is told in a few steps, and its seed tells it again.
+#[test]
+fn a_difference_is_short_and_comes_again() {
+    let lie = liars::all().into_iter().find(|lie| lie().name() == "FencesNothing").expect("there is such a lie");
+    let lies = || Den::new(lie);
+    let difference = model::histories(&lies, 1, 1_000).expect_err("it is caught within a thousand histories");
+    let (shown, text) = (difference.to_string(), difference.story.clone());
+    assert!(shown.contains(&format!("LARDER_SEED={}", difference.seed)), "{shown}");
+    let steps: usize = text.split(' ').next().and_then(|count| count.parse().ok()).expect("it says how many steps");
+    assert!(steps <= 5, "a commit, resolved and sent again, is enough:\n{text}");
+    let again = model::histories(&lies, difference.seed, 1).expect_err("the seed tells it again");
+    assert_eq!((again.seed, again.story), (difference.seed, text));
+    println!("{shown}");
 }

@@ -5,8 +5,7 @@
 use std::fmt::Debug;
 
 use larder_core::{
-    Address, Changes, ChangesQuery, Commit, Entry, ErrorKind, LogOrder, Outcome, Result, Revision, Snapshot,
-    Timestamp,
+    Address, Changes, ChangesQuery, Commit, Entry, ErrorKind, LogOrder, Outcome, Result, Revision, Snapshot, Timestamp,
     engine::{EngineStatus, Page, Scan},
 };
 
@@ -79,7 +78,7 @@ impl Oracle {
 
     /// Compares a part of the log.
     pub(super) fn told(&self, query: &ChangesQuery, found: Result<Changes>) -> Verdict {
-        if query.after < self.oldest || query.after > self.head {
+        if query.lineage != self.lineage || query.after < self.oldest || query.after > self.head {
             let told = found.map_err(|error| (error.kind(), error.oldest()));
             return same("the log does not reach there", &told, &Err::<Changes, _>((ErrorKind::Trimmed, Some(self.oldest))));
         }
@@ -136,6 +135,7 @@ impl Oracle {
         let live: Vec<&Entry> = self.entries.values().filter(|entry| super::oracle::is_live(entry, now)).collect();
         let bytes: u64 = live.iter().map(|entry| size(entry)).sum();
         let kept = |change: &larder_core::Change| change.before.as_ref().map_or(change.address.key.len() as u64, size);
+        same("the lineage", &found.lineage, &self.lineage)?;
         same(
             "the status: revision, entries, bytes, oldest, changes, bytes of the log",
             &(found.revision, found.entries, found.bytes, found.oldest, found.changes, found.log_bytes),

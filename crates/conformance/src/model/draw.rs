@@ -45,7 +45,6 @@ pub(super) struct Draw<'a> {
     pub(super) random: &'a mut Random,
     pub(super) oracle: &'a Oracle,
     pub(super) now: Timestamp,
-    pub(super) lineage: Lineage,
 }
 
 impl Draw<'_> {
@@ -194,11 +193,14 @@ impl Draw<'_> {
             1 => LogOrder::NewestFirst { before: Some(self.revision()) },
             _ => LogOrder::OldestFirst,
         };
-        ChangesQuery { lineage: self.lineage, after: self.revision(), ranges, limit, order }
+        let other = Lineage::new(self.oracle.lineage.get().wrapping_add(7));
+        let lineage = if self.random.once_in(15) { other } else { self.oracle.lineage };
+        ChangesQuery { lineage, after: self.revision(), ranges, limit, order }
     }
 
     pub(super) fn trim(&mut self) -> Trim {
-        let ids_before = if self.random.once_in(2) { Timestamp::EPOCH } else { self.now.before(beats(self.random.below(12))) };
+        let ids_before =
+            if self.random.once_in(2) { Timestamp::EPOCH } else { self.now.before(beats(self.random.below(12))) };
         Trim { through: self.revision(), ids_before }
     }
 }

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 
 use larder_core::{
     Action, Address, Change, ChangeKind, Check, Commit, CommitId, Condition, Conflict, Entry, ErrorKind, Expected,
-    ExpiryChange, Found, Limits, Metadata, MetadataChange, Part, Range, Receipt, Revision, Timestamp, Trim, Trimmed, Value,
-    Version, Write, Written, engine::Resolution,
+    ExpiryChange, Found, Limits, Lineage, Metadata, MetadataChange, Part, Range, Receipt, Revision, Timestamp, Trim,
+    Trimmed, Value, Version, Write, Written, engine::Resolution,
 };
 
 /// Everything a store is, as far as anybody can see.
 #[derive(Clone, Debug)]
 pub(super) struct Oracle {
+    /// Which past this is.
+    pub(super) lineage: Lineage,
     /// The latest revision.
     pub(super) head: Revision,
     /// The log holds what came after this revision.
@@ -71,8 +73,9 @@ enum Hindrance {
 }
 
 impl Oracle {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lineage: Lineage) -> Self {
         Self {
+            lineage,
             head: Revision::ZERO,
             oldest: Revision::ZERO,
             entries: BTreeMap::new(),
@@ -183,11 +186,7 @@ impl Oracle {
             self.ids_since = self.ids_since.max(trim.ids_before.min(newest));
             self.ids.retain(|id, _| id.made_at() >= self.ids_since);
         }
-        Trimmed {
-            oldest: self.oldest,
-            changes: (changes - self.log.len()) as u64,
-            ids: (ids - self.ids.len()) as u64,
-        }
+        Trimmed { oldest: self.oldest, changes: (changes - self.log.len()) as u64, ids: (ids - self.ids.len()) as u64 }
     }
 
     /// Whether a commit with this plan takes a revision.
@@ -206,20 +205,15 @@ impl Oracle {
                     Condition::Version(version) => {
                         (there.map_or(0, |entry| entry.version.get()) == version.get(), Expected::Version(*version))
                     }
-                    Condition::Revision(at) => {
-                        (there.map(|entry| entry.revision) == Some(*at), Expected::Revision(*at))
-                    }
-                    Condition::Value(bytes) => {
-                        (there.map(|entry| entry.value.bytes()) == Some(bytes), Expected::SameValue)
-                    }
+                    Condition::Revision(at) => (there.map(|entry| entry.revision) == Some(*at), Expected::Revision(*at)),
+                    Condition::Value(bytes) => (there.map(|entry| entry.value.bytes()) == Some(bytes), Expected::SameValue),
                 };
                 (!holds).then(|| (Some(address.clone()), expected, met(there)))
             }
             Check::Unchanged { range, since, read_at } => {
                 let changed = |change: &&Change| change.revision > *since && range.contains(&change.address);
-                let between = |entry: &Entry| {
-                    range.contains(&entry.address) && is_live(entry, now) != is_live(entry, *read_at)
-                };
+                let between =
+                    |entry: &Entry| range.contains(&entry.address) && is_live(entry, now) != is_live(entry, *read_at);
                 let found = if *since > self.head {
                     Found::Head(self.head)
                 } else if *since < self.oldest {
@@ -332,9 +326,8 @@ fn malformed(commit: &Commit) -> Option<ErrorKind> {
         Action::Restore { version, .. } => !(1..=Limits::RESTORED_VERSION_MAX).contains(&version.get()),
         _ => false,
     };
-    let twice = |(index, write): (usize, &Write)| {
-        commit.writes[..index].iter().any(|earlier| earlier.address == write.address)
-    };
+    let twice =
+        |(index, write): (usize, &Write)| commit.writes[..index].iter().any(|earlier| earlier.address == write.address);
     let bad = commit.writes.iter().any(restores) || commit.writes.iter().enumerate().any(twice);
     bad.then_some(ErrorKind::Invalid)
 }

@@ -13,7 +13,7 @@ pub(super) fn shrunk(factory: &dyn Factory, seed: u64, mut steps: Vec<u64>) -> O
     tell(factory, &steps)?;
     let (mut size, mut tries) = (steps.len() / 2, 0);
     while size > 0 && tries < TRIES {
-        let mut start = 0;
+        let (mut start, before) = (0, steps.len());
         while start < steps.len() && tries < TRIES {
             let end = (start + size).min(steps.len());
             let shorter = [&steps[..start], &steps[end..]].concat();
@@ -24,7 +24,10 @@ pub(super) fn shrunk(factory: &dyn Factory, seed: u64, mut steps: Vec<u64>) -> O
                 start = end;
             }
         }
-        size /= 2;
+        // One step at a time for as long as that helps: some can go only when others have gone.
+        if size > 1 || steps.len() == before {
+            size /= 2;
+        }
     }
     let story = tell(factory, &steps)?;
     Some(Difference { seed, story: format!("{} steps are enough:\n{story}", steps.len()) })
