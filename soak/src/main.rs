@@ -8,7 +8,7 @@ mod engines;
 use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
-use larder_conformance::model;
+use larder_conformance::{model, record};
 
 use crew::Work;
 use engines::{ENGINES, Engine};
@@ -20,16 +20,33 @@ struct Campaign {
     run: fn(&Orders, &Engine) -> Result<String, String>,
 }
 
-const CAMPAIGNS: &[Campaign] = &[Campaign {
-    name: "model",
-    about: "histories by chance over several handles, with clocks, trims, reopening and crashes, against the oracle",
-    run: |orders, engine| {
-        let told = crew::share(orders, engine, model::Tally::add, |work: Work| {
-            model::histories(engine.factory, work.seed, work.count).map_err(|difference| difference.to_string())
-        })?;
-        Ok(told.to_string())
+const CAMPAIGNS: &[Campaign] = &[
+    Campaign {
+        name: "model",
+        about: "histories by chance over several handles, with clocks, trims, reopening and crashes, against the oracle",
+        run: |orders, engine| {
+            let told = crew::share(orders, engine, model::Tally::add, |work: Work| {
+                model::histories(engine.factory, work.seed, work.count).map_err(|difference| difference.to_string())
+            })?;
+            Ok(told.to_string())
+        },
     },
-}];
+    Campaign {
+        name: "records",
+        about: "what four threads on two handles were answered, checked for linearizability and serializability",
+        run: |orders, engine| {
+            let told = crew::share(
+                orders,
+                engine,
+                |sum, count| *sum += count,
+                |work: Work| {
+                    record::histories(engine.factory, work.seed, work.count).map_err(|difference| difference.to_string())
+                },
+            )?;
+            Ok(format!("{told} recorded histories of single keys, and as many of transactions"))
+        },
+    },
+];
 
 /// What there is: one line a campaign, for `--help`.
 fn campaigns() -> String {

@@ -84,6 +84,14 @@ macro_rules! __catalogue {
             /// A commit over two keys checks one of them too early: money is made.
             g4_money_moves_and_none_is_made
         }
+        "G4" records {
+            /// A read answers from before a write that was acknowledged, or two writes make one step.
+            g4_recorded_operations_are_linearizable
+        }
+        "G5" records {
+            /// A transaction read what nobody had written at its revision, or happened before one that had ended.
+            g5_recorded_transactions_are_serializable
+        }
         "G5" race {
             /// A range is guarded by the keys that were found in it, so a phantom slips in.
             g5_a_range_that_was_read_conflicts_with_whatever_changes_it

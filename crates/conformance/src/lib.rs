@@ -53,7 +53,8 @@
 //! | --- | --- |
 //! | who has an engine | [`suite!`], [`Site`], [`Factory`] |
 //! | who writes another runner | [`cases`], [`Case`], [`check`] |
-//! | who has hours to spare | [`model`] |
+//! | who has hours to spare | [`model`], [`record`] |
+//! | who has recorded what callers were answered | [`check`](mod@check) |
 //! | who tests anything else on a store | [`world`] |
 
 #![forbid(unsafe_code)]
@@ -61,10 +62,12 @@
 mod case;
 mod cases;
 mod catalogue;
+pub mod check;
 mod fault;
 mod ground;
 pub mod model;
 mod random;
+pub mod record;
 mod site;
 mod work;
 pub mod world;

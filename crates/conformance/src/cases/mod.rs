@@ -19,6 +19,7 @@ mod namespaces;
 mod order;
 mod outcome;
 mod race;
+mod records;
 mod refused;
 mod retaining;
 mod revision;
