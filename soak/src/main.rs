@@ -8,7 +8,7 @@ mod engines;
 use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
-use larder_conformance::{model, record};
+use larder_conformance::{model, record, watching};
 
 use crew::Work;
 use engines::{ENGINES, Engine};
@@ -44,6 +44,19 @@ const CAMPAIGNS: &[Campaign] = &[
                 },
             )?;
             Ok(format!("{told} recorded histories of single keys, and as many of transactions"))
+        },
+    },
+    Campaign {
+        name: "watches",
+        about: "ten watches on two handles while four threads write, each compared with the log",
+        run: |orders, engine| {
+            let told = crew::share(
+                orders,
+                engine,
+                |sum, count| *sum += count,
+                |work: Work| Ok(watching::histories(engine.factory, work.seed, work.count)),
+            )?;
+            Ok(format!("{told} histories with ten watches each"))
         },
     },
 ];

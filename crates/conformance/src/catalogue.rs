@@ -204,6 +204,24 @@ macro_rules! __catalogue {
             /// The history of a key ends too early, tells of its neighbours, or loses a change between two pages.
             g7_a_key_has_its_history
         }
+        "G7" watches {
+            /// A watcher misses what another handle wrote, hears it twice, or gets half of a commit.
+            g7_watchers_get_all_of_their_range_once_and_in_order
+            /// Events wait in a buffer, the buffer is full, and the watcher never learns what it missed.
+            g7_a_slow_watcher_loses_nothing
+            /// Whoever stops and goes on is told the last commit again, or not the next one.
+            g7_a_watch_is_resumed_anywhere
+            /// A quiet watcher's bookmark runs ahead of what it has yet to be told, or stands still until it is too old.
+            g7_a_bookmark_is_true_at_any_moment
+            /// The log was trimmed under a watcher, and it goes on with what is left.
+            g7_a_watch_that_comes_too_late_is_told
+            /// What has expired goes without a word, or is told by everybody who notices.
+            g7_watchers_are_told_what_expires
+            /// A wait is given up half-way, and what it had begun to read is gone.
+            g7_a_wait_that_is_given_up_loses_nothing
+            /// A guest hears of its neighbours, or somebody hears what the store keeps about itself.
+            g7_a_watch_hears_its_namespace_alone
+        }
         "G8" expiry {
             /// One way of reading forgets to ask whether an entry has expired, or asks the engine's own clock.
             g8_expired_is_absent_to_every_read_and_check

@@ -53,7 +53,7 @@
 //! | --- | --- |
 //! | who has an engine | [`suite!`], [`Site`], [`Factory`] |
 //! | who writes another runner | [`cases`], [`Case`], [`check`] |
-//! | who has hours to spare | [`model`], [`record`] |
+//! | who has hours to spare | [`model`], [`record`], [`watching`] |
 //! | who has recorded what callers were answered | [`check`](mod@check) |
 //! | who tests anything else on a store | [`world`] |
 
@@ -70,6 +70,7 @@ mod random;
 pub mod record;
 mod site;
 mod work;
+pub mod watching;
 pub mod world;
 
 pub use case::{Case, check};

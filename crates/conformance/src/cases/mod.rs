@@ -26,6 +26,7 @@ mod revision;
 mod transact;
 mod transaction;
 mod view;
+pub(crate) mod watches;
 mod writes;
 
 use crate::Case;
