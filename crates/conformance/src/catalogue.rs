@@ -360,6 +360,12 @@ macro_rules! __catalogue {
             /// An id is used for another commit, and the first one's answers are dealt out to other writes.
             g14_an_id_names_one_commit
         }
+        "G14" faults {
+            /// A call that fails leaves something behind, or a retry meets it; a watch takes a failed look for a look.
+            g14_a_call_that_is_refused_left_nothing_and_may_be_made_again
+            /// The answer is lost on its way, and the caller is told that nothing happened, or does it twice.
+            g14_an_answer_that_is_lost_can_be_had_again
+        }
         "writes" writes {
             /// A set without metadata loses what was there, or merging goes too deep.
             writes_keep_replace_and_merge_metadata

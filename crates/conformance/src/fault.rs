@@ -2,6 +2,8 @@
 //!
 //! It changes no answer: what gets through is what the engine underneath says.
 
+pub(crate) mod nth;
+
 use std::{
     fmt,
     sync::{

@@ -9,6 +9,7 @@ mod deletion;
 mod durable;
 mod exact;
 mod expiry;
+mod faults;
 mod group;
 mod guest;
 mod interleaving;

@@ -39,8 +39,11 @@ fn last(store: &Store) -> Revision {
     block_on(commit.into_future()).expect("commits").revision
 }
 
+/// Which keys a watch is about.
+type Wanted = fn(&str) -> bool;
+
 /// One watch of every kind, with what it is about.
-fn kinds(store: &Store) -> Vec<(&'static str, Watch, fn(&str) -> bool)> {
+fn kinds(store: &Store) -> Vec<(&'static str, Watch, Wanted)> {
     let glob = Glob::new("*/3").expect("a good glob");
     vec![
         ("a watch of everything", started(store.watch("")), |_| true),

@@ -1,0 +1,132 @@
+//! An engine of which one call fails: the n-th, whatever it is.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use larder_core::{
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Outcome, Range,
+    Result, Snapshot, Timestamp, Trim, Trimmed,
+    engine::{Backup, Capabilities, EngineStatus, Page, Resolution, Scan},
+};
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It never arrives, and the caller is told so.
+    Refused,
+    /// It arrives and is done, and its answer is lost.
+    AnswerLost,
+}
+
+/// An engine of which one call fails.
+#[derive(Debug)]
+pub(crate) struct Nth {
+    below: Arc<dyn Engine>,
+    /// How many calls get through before the one that fails.
+    left: AtomicUsize,
+    failure: Failure,
+}
+
+/// Stands for all calls having been let through, the one that failed included.
+const OVER: usize = usize::MAX;
+
+impl Nth {
+    /// Lets `calls` calls through, fails the next one, and lets all others through.
+    pub(crate) fn new(calls: usize, failure: Failure, below: Arc<dyn Engine>) -> Arc<Self> {
+        Arc::new(Self { below, left: AtomicUsize::new(calls), failure })
+    }
+
+    /// Whether the call that fails was made.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == OVER
+    }
+
+    /// How this call fails, if it is its turn.
+    fn turn(&self) -> Option<Failure> {
+        let next = |left: usize| (left != OVER).then(|| left.checked_sub(1).unwrap_or(OVER));
+        let turn = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) == Ok(0);
+        turn.then_some(self.failure)
+    }
+
+    fn call<'a, T: Send + 'a>(&'a self, call: impl FnOnce() -> BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
+        match self.turn() {
+            None => call(),
+            Some(Failure::Refused) => Box::pin(std::future::ready(Err(gone()))),
+            Some(Failure::AnswerLost) => {
+                let calling = call();
+                Box::pin(async move {
+                    drop(calling.await);
+                    Err(gone())
+                })
+            }
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Unavailable, "the case has cut the line")
+}
+
+impl Engine for Nth {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { limits: Limits::FLOOR, ..self.below.capabilities() }
+    }
+
+    fn commit(&self, group: Vec<Commit>) -> BoxFuture<'_, Vec<Result<Outcome>>> {
+        match self.turn() {
+            None => self.below.commit(group),
+            Some(Failure::Refused) => Box::pin(std::future::ready(group.iter().map(|_| Err(gone())).collect())),
+            Some(Failure::AnswerLost) => Box::pin(async move {
+                let ids: Vec<CommitId> = group.iter().map(|commit| commit.id).collect();
+                drop(self.below.commit(group).await);
+                ids.into_iter().map(|id| Err(Error::outcome_unknown(id, "the case has cut the line"))).collect()
+            }),
+        }
+    }
+
+    fn get(&self, addresses: Vec<Address>, now: Timestamp) -> BoxFuture<'_, Result<Snapshot<Vec<Option<Entry>>>>> {
+        self.call(|| self.below.get(addresses, now))
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Entry>>>> {
+        self.call(|| self.below.scan(scan))
+    }
+
+    fn list(&self, scan: Scan) -> BoxFuture<'_, Result<Snapshot<Page<Address>>>> {
+        self.call(|| self.below.list(scan))
+    }
+
+    fn count(&self, range: Range, now: Timestamp) -> BoxFuture<'_, Result<Snapshot<u64>>> {
+        self.call(|| self.below.count(range, now))
+    }
+
+    fn resolve(&self, id: CommitId) -> BoxFuture<'_, Result<Resolution>> {
+        self.call(|| self.below.resolve(id))
+    }
+
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
+        self.call(|| self.below.changes(query))
+    }
+
+    fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
+        self.call(|| self.below.trim(trim))
+    }
+
+    fn expired(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Vec<Address>>> {
+        self.call(|| self.below.expired(now, limit))
+    }
+
+    fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
+        self.call(|| self.below.status(now))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.below.close()
+    }
+
+    fn backup(&self) -> Option<&dyn Backup> {
+        self.below.backup()
+    }
+}
