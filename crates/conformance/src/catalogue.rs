@@ -207,6 +207,8 @@ macro_rules! __catalogue {
         "G7" watches {
             /// A watcher misses what another handle wrote, hears it twice, or gets half of a commit.
             g7_watchers_get_all_of_their_range_once_and_in_order
+            /// Whoever writes nothing itself never looks at what others wrote.
+            g7_a_quiet_handle_hears_the_others
             /// Events wait in a buffer, the buffer is full, and the watcher never learns what it missed.
             g7_a_slow_watcher_loses_nothing
             /// Whoever stops and goes on is told the last commit again, or not the next one.

@@ -90,6 +90,17 @@ pub(crate) fn history(seam: &Seam, stores: &[Store; 2], seed: u64) {
     }
 }
 
+pub(super) fn g7_a_quiet_handle_hears_the_others(ground: &Ground) {
+    let (quiet, busy) = (ground.store(), ground.store());
+    let mut watch = started(quiet.watch("k/"));
+    for n in 0..20 {
+        // One at a time, so that nothing else wakes whoever listens.
+        block_on(busy.set("beside", "x").into_future()).expect("sets");
+        let revision = block_on(busy.set(format!("k/{n}"), "x").into_future()).expect("sets").revision;
+        assert_eq!(until(&ground.world, &mut watch, revision).len(), 1);
+    }
+}
+
 pub(super) fn g7_a_slow_watcher_loses_nothing(ground: &Ground) {
     let seam = ground.open();
     let store = seam.store();

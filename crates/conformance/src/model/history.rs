@@ -286,12 +286,14 @@ impl<'a> History<'a> {
         self.learn(asked, group)
     }
 
-    /// Ends all handles in the middle of a commit, where the place can do that, and opens the store anew.
+    /// Ends all handles, sometimes in the middle of a commit, where the place can do that, and opens the store anew.
     fn crash(&mut self, handle: usize, random: &mut Random) -> Verdict {
-        let group = vec![self.draw(random).commit()];
+        // Half of the time nothing is under way, and everything that was acknowledged has to be there.
+        let busy = random.once_in(2);
+        let group: Vec<Commit> = (0..u64::from(busy)).map(|_| self.draw(random).commit()).collect();
         let engine = self.handles[handle].clone();
-        let mut committing = engine.commit(group.clone());
-        if random.once_in(2) {
+        let mut committing = busy.then(|| engine.commit(group.clone()));
+        if let Some(committing) = committing.as_mut().filter(|_| random.once_in(2)) {
             let _ = committing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         }
         let Some(crashing) = self.site.crash() else {
@@ -305,7 +307,7 @@ impl<'a> History<'a> {
         self.handles.clear();
         self.handles.push(self.open()?);
         self.tally.crashed += 1;
-        self.tell(|| "everything crashed in the middle of a commit, and one handle is open".to_owned());
+        self.tell(|| format!("everything crashed, a commit was under way: {busy}; one handle is open"));
         self.learn(0, group)?;
         self.look_at_everything(0)
     }

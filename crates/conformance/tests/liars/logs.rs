@@ -23,6 +23,9 @@ pub(super) fn all() -> Vec<Make> {
         || Arc::new(TakesAnyNumberOfRanges),
         || Arc::new(LogsItsOwnClock),
         || Arc::new(TellsTheLastOneAgain),
+        || Arc::new(LooksFurtherThanItTells),
+        || Arc::new(SkipsWhatItFindsNothingIn),
+        || Arc::new(LosesWhatHappenedInTheSameMoment),
     ]
 }
 
@@ -187,6 +190,46 @@ impl Lie for LogsItsOwnClock {
     fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
         let mut part = honest.changes(query)?;
         part.changes.iter_mut().for_each(|change| change.at = change.at.after(Duration::from_millis(1)));
+        Ok(part)
+    }
+}
+
+/// Stops at the limit, and says that it has looked at everything.
+#[derive(Debug)]
+struct LooksFurtherThanItTells;
+impl Lie for LooksFurtherThanItTells {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let forwards = query.order == LogOrder::OldestFirst;
+        let mut part = honest.changes(query)?;
+        if forwards {
+            part.through = part.head;
+        }
+        Ok(part)
+    }
+}
+
+/// Says of a range in which nothing has changed that it was looked at up to a revision that has yet to come.
+#[derive(Debug)]
+struct SkipsWhatItFindsNothingIn;
+impl Lie for SkipsWhatItFindsNothingIn {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let (ranges, head) = (query.ranges.len(), honest.status().revision);
+        // Whoever goes on from there is not told that it is nowhere.
+        let mut part = honest.changes(ChangesQuery { after: query.after.min(head), ..query })?;
+        if ranges > 0 && part.changes.is_empty() {
+            (part.through, part.head) = (part.head.next(), part.head.next());
+        }
+        Ok(part)
+    }
+}
+
+/// Tells commits apart by their time.
+#[derive(Debug)]
+struct LosesWhatHappenedInTheSameMoment;
+impl Lie for LosesWhatHappenedInTheSameMoment {
+    fn changes(&self, honest: &Honest, query: ChangesQuery) -> Result<Changes> {
+        let mut part = honest.changes(query)?;
+        part.changes.dedup_by(|later, earlier| later.at == earlier.at && later.revision != earlier.revision);
         Ok(part)
     }
 }

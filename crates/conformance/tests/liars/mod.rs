@@ -4,6 +4,7 @@
 //! and call themselves durable, so that every case closes and opens them as it would those of an engine on disk.
 
 mod commits;
+mod crashes;
 mod identities;
 mod logs;
 mod names;
@@ -85,6 +86,9 @@ pub(crate) trait Lie: Debug + Send + Sync + 'static {
     fn closing(&self, _honest: &Honest) -> bool {
         true
     }
+
+    /// The process dies; what was done is still there, unless somebody lies.
+    fn crashing(&self, _honest: &Honest) {}
 }
 
 /// The truth, and nothing but the truth.
@@ -94,20 +98,60 @@ impl Lie for Truth {}
 
 /// The memory engine without its futures: it answers at once.
 #[derive(Debug)]
-pub(crate) struct Honest(Mutex<MemoryEngine>);
+pub(crate) struct Honest {
+    engine: Mutex<MemoryEngine>,
+    /// Everything that was done, in order, so that it can be done again otherwise.
+    deeds: Mutex<Vec<Deed>>,
+}
+
+/// Something that changes a store.
+#[derive(Clone, Debug)]
+enum Deed {
+    Commit(Commit),
+    Resolve(CommitId),
+    Trim(Trim),
+}
+
+impl Deed {
+    /// Does it on `engine`.
+    fn again(&self, engine: &MemoryEngine) {
+        match self.clone() {
+            Self::Commit(commit) => drop(block_on(engine.commit(vec![commit]))),
+            Self::Resolve(id) => drop(block_on(engine.resolve(id))),
+            Self::Trim(trim) => drop(block_on(engine.trim(trim))),
+        }
+    }
+}
 
 impl Honest {
     fn new() -> Self {
-        Self(Mutex::new(MemoryEngine::new(StoreId::from_bytes([9; 16]))))
+        Self { engine: Mutex::new(MemoryEngine::new(StoreId::from_bytes([9; 16]))), deeds: Mutex::default() }
     }
 
     fn engine(&self) -> MemoryEngine {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begins anew with nothing in it.
     fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Self::new().engine();
+        self.replay(Vec::clear);
+    }
+
+    fn deeds(&self) -> Vec<Deed> {
+        self.deeds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, deed: Deed) {
+        self.deeds.lock().unwrap_or_else(PoisonError::into_inner).push(deed);
+    }
+
+    /// Begins anew with what `change` leaves of everything that was done.
+    fn replay(&self, change: impl FnOnce(&mut Vec<Deed>)) {
+        let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut deeds);
+        let anew = Self::new().engine();
+        deeds.iter().for_each(|deed| deed.again(&anew));
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = anew;
     }
 
     fn get(&self, addresses: Vec<Address>, now: Timestamp) -> Result<Snapshot<Vec<Option<Entry>>>> {
@@ -128,10 +172,12 @@ impl Honest {
     }
 
     fn commit(&self, commit: Commit) -> Result<Outcome> {
+        self.note(Deed::Commit(commit.clone()));
         block_on(self.engine().commit(vec![commit])).swap_remove(0)
     }
 
     fn resolve(&self, id: CommitId) -> Result<Resolution> {
+        self.note(Deed::Resolve(id));
         block_on(self.engine().resolve(id))
     }
 
@@ -148,6 +194,7 @@ impl Honest {
     }
 
     fn trim(&self, trim: Trim) -> Result<Trimmed> {
+        self.note(Deed::Trim(trim));
         block_on(self.engine().trim(trim))
     }
 
@@ -169,7 +216,7 @@ pub(crate) type Make = fn() -> Arc<dyn Lie>;
 
 /// Every lie there is.
 pub(crate) fn all() -> Vec<Make> {
-    [commits::all(), identities::all(), logs::all(), names::all(), reads::all()].concat()
+    [commits::all(), crashes::all(), identities::all(), logs::all(), names::all(), reads::all()].concat()
 }
 
 /// A place for one store that lies.
@@ -189,6 +236,11 @@ impl Site for Den {
         let (honest, lie) = (self.honest.clone(), (self.lie)());
         let engine: Arc<dyn Engine> = Arc::new(Liar { honest, lie, closed: AtomicBool::new(false) });
         Box::pin(ready(Ok(engine)))
+    }
+
+    fn crash(&self) -> Option<BoxFuture<'_, Result<()>>> {
+        (self.lie)().crashing(&self.honest);
+        Some(Box::pin(ready(Ok(()))))
     }
 }
 
