@@ -24,6 +24,14 @@ macro_rules! __catalogue {
             /// The same, through the store: bad keys, sizes and orders are found too late.
             g1_a_store_commit_is_all_or_nothing
         }
+        "G1" crash {
+            /// The process dies while a commit is written, and a part of it is there when it is opened again.
+            g1_a_crash_leaves_no_half
+        }
+        "G2" crash {
+            /// A commit, a fence or a trim is acknowledged from memory, and the medium has yet to hear of it.
+            g2_acknowledged_is_there_after_a_crash
+        }
         "G2" durable {
             /// An acknowledged write, its log line or its id waits in a buffer and is gone after reopening.
             g2_acknowledged_is_there_after_reopening

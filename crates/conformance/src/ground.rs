@@ -51,6 +51,21 @@ impl<'a> Ground<'a> {
         drop(seam);
         self.open()
     }
+
+    /// Ends a handle without a word, and everything else that works on the store, where the place can do that.
+    pub(crate) fn crash(&self, seam: Seam) -> Seam {
+        self.crash_during(seam, ())
+    }
+
+    /// As [`Ground::crash`], while `work` is under way, of which nobody learns how it ends.
+    pub(crate) fn crash_during<T>(&self, seam: Seam, work: T) -> Seam {
+        if let Some(crashing) = self.site.crash() {
+            block_on(crashing).expect("the place crashes as it should");
+        }
+        drop(work);
+        drop(seam);
+        self.open()
+    }
 }
 
 /// A handle at the seam.
@@ -228,6 +243,13 @@ impl Seam {
         let status = self.status();
         let changes = self.changes_after(status.oldest);
         Picture { status: EngineStatus { size: None, ..status }, entries: self.entries(Range::all()), changes }
+    }
+}
+
+impl Picture {
+    /// The revision it shows.
+    pub(crate) fn head(&self) -> Revision {
+        self.status.revision
     }
 }
 

@@ -5,6 +5,7 @@ mod anomalies;
 mod atomic;
 mod attempts;
 mod batches;
+mod crash;
 mod deletion;
 mod durable;
 mod exact;
