@@ -40,6 +40,8 @@
 //! * There is no way to leave a case out. An engine that cannot pass one is not an engine; if you believe that the case
 //!   is wrong, say so to us.
 //! * [`Site::open`] is called more than once for a place, and its handles must not share what two programs could not.
+//! * [`Site::crash`] is yours to give if your engine outlives its process: copying the files away under the open handles
+//!   is a crash. Without it the suite drops handles that were never closed, and no more.
 //! * A case fails by panicking, with what was expected and what was found. [`Case::story`] says what kind of mistake
 //!   this usually is.
 //! * No case needs a runtime or measures time: an engine that needs a runtime starts one in its `Site`, and one that
