@@ -370,6 +370,10 @@ macro_rules! __catalogue {
             /// An id is used for another commit, and the first one's answers are dealt out to other writes.
             g14_an_id_names_one_commit
         }
+        "G7" faults {
+            /// The engine could not be reached for a moment, and whoever was to look takes that for having looked.
+            g7_a_look_that_fails_is_not_taken_for_a_look
+        }
         "G14" faults {
             /// A call that fails leaves something behind, or a retry meets it; a watch takes a failed look for a look.
             g14_a_call_that_is_refused_left_nothing_and_may_be_made_again

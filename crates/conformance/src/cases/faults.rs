@@ -3,7 +3,7 @@
 //! The work is done again and again through an engine of which the first call fails, then the second, and so on, until
 //! it is done without meeting the one that fails.
 
-use std::{future::IntoFuture as _, ops::ControlFlow};
+use std::{future::IntoFuture as _, ops::ControlFlow, sync::Arc};
 
 use futures_lite::future::block_on;
 use larder_core::{
@@ -28,12 +28,34 @@ pub(super) fn g14_an_answer_that_is_lost_can_be_had_again(ground: &Ground) {
     every_call_fails_once(ground, Failure::AnswerLost);
 }
 
+pub(super) fn g7_a_look_that_fails_is_not_taken_for_a_look(ground: &Ground) {
+    let (seam, busy) = (ground.open(), ground.store());
+    for calls in 0..24 {
+        let engine = Nth::new(calls, Failure::Refused, seam.engine.clone());
+        let store = Store::new(engine.clone(), Arc::new(ground.world.clone()));
+        let start = || block_on(store.watch("").start());
+        let mut watch = start().or_else(|_| start()).expect("what failed once does not fail twice");
+        for n in 0..12 {
+            // One at a time, so that nothing else makes anybody look again.
+            let revision = block_on(busy.set("k", n.to_string()).into_future()).expect("sets").revision;
+            let found = loop {
+                match wait(&ground.world, watch.next()) {
+                    Ok(batch) => break batch,
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+                }
+            };
+            assert_eq!(found.revision, revision, "told of the next one, although a call had failed");
+        }
+        assert!(engine.has_failed(), "there were that many calls");
+    }
+}
+
 fn every_call_fails_once(ground: &Ground, failure: Failure) {
     let seam = ground.open();
     for calls in 0..CALLS_MAX {
         let engine = Nth::new(calls, failure, seam.engine.clone());
         let space = namespace(&format!("run{calls}"));
-        let store = Store::new(engine.clone(), std::sync::Arc::new(ground.world.clone()));
+        let store = Store::new(engine.clone(), Arc::new(ground.world.clone()));
         let work = Work { seam: &seam, store: store.in_namespace(&space).expect("a user's namespace"), space };
         work.all();
         if !engine.has_failed() {
