@@ -200,7 +200,7 @@ pub(super) fn g7_a_watch_that_comes_too_late_is_told(ground: &Ground) {
         block_on(store.set("k", n.to_string()).into_future()).expect("sets");
     }
     let end = head(&store);
-    block_on(store.engine().trim(Trim { through: end, ids_before: Timestamp::EPOCH })).expect("trims");
+    block_on(store.engine().trim(Trim::new(end, Timestamp::EPOCH))).expect("trims");
     let error = loop {
         match next(&ground.world, &mut slow) {
             // What it had read before may still come.
@@ -286,7 +286,8 @@ pub(super) fn g7_a_watch_hears_its_namespace_alone(ground: &Ground) {
         let store = if n % 3 == 0 { &guest } else { &store };
         block_on(store.set(format!("k{n}"), "x").into_future()).expect("sets");
     }
-    let end = store.commit().set("end", "x").within(&space).set("end", "x");
+    let same = store.in_namespace(&space).expect("a user's namespace");
+    let end = store.commit().set("end", "x").within(&same).set("end", "x");
     let end = block_on(end.into_future()).expect("commits").revision;
     let log = seam.changes_after(Revision::ZERO);
     assert!(log.iter().any(|change| change.address.namespace.is_reserved()), "the store has written for itself");

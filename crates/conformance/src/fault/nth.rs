@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Outcome, Range,
-    Result, Snapshot, Timestamp, Trim, Trimmed,
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Namespace,
+    Outcome, Range, Result, Snapshot, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
     engine::{Backup, Capabilities, EngineStatus, Page, Resolution, Scan},
 };
 
@@ -108,6 +108,14 @@ impl Engine for Nth {
 
     fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes>> {
         self.call(|| self.below.changes(query))
+    }
+
+    fn undo(&self, undo: Undo) -> BoxFuture<'_, Result<Snapshot<Page<Undone>>>> {
+        self.call(|| self.below.undo(undo))
+    }
+
+    fn usage(&self, namespace: Namespace) -> BoxFuture<'_, Result<Snapshot<Usage>>> {
+        self.call(|| self.below.usage(namespace))
     }
 
     fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {

@@ -6,10 +6,14 @@ use std::fmt::Debug;
 
 use larder_core::{
     Address, Changes, ChangesQuery, Commit, Entry, ErrorKind, LogOrder, Outcome, Result, Revision, Snapshot, Timestamp,
+    Undo, Undone,
     engine::{EngineStatus, Page, Scan},
 };
 
-use super::oracle::{Oracle, Prediction};
+use super::{
+    oracle::{Oracle, Prediction},
+    reach::{logged, size},
+};
 
 /// What an engine said, and what it should have said.
 pub(super) type Verdict<T = ()> = std::result::Result<T, String>;
@@ -78,9 +82,10 @@ impl Oracle {
 
     /// Compares a part of the log.
     pub(super) fn told(&self, query: &ChangesQuery, found: Result<Changes>) -> Verdict {
-        if query.lineage != self.lineage || query.after < self.oldest || query.after > self.head {
+        let oldest = if query.gaps { self.oldest } else { self.reaches(&query.ranges) };
+        if let Some(oldest) = self.unreachable(query.lineage, query.after, oldest) {
             let told = found.map_err(|error| (error.kind(), error.oldest()));
-            return same("the log does not reach there", &told, &Err::<Changes, _>((ErrorKind::Trimmed, Some(self.oldest))));
+            return same("the log does not reach there", &told, &Err::<Changes, _>((ErrorKind::Trimmed, Some(oldest))));
         }
         let Changes { changes, through, head } = good("a part of the log", found)?;
         same("the head, told with the log", &head, &self.head)?;
@@ -115,6 +120,25 @@ impl Oracle {
         holds("how far the log was looked at", through_is_true, &(last, through, next))
     }
 
+    /// Compares what was undone.
+    pub(super) fn went_back(&self, undo: &Undo, found: Result<Snapshot<Page<Undone>>>) -> Verdict {
+        let oldest = self.reaches(std::slice::from_ref(&undo.range));
+        if let Some(oldest) = self.unreachable(undo.lineage, undo.after, oldest) {
+            let told = found.map(|_| ()).map_err(|error| (error.kind(), error.oldest()));
+            return same("nobody can go back there", &told, &Err::<(), _>((ErrorKind::Trimmed, Some(oldest))));
+        }
+        let Snapshot { revision, value: Page { items, more } } = good("undoing", found)?;
+        same("the revision of what was undone", &revision, &self.head)?;
+        let mut whole = self.undone(&undo.range, undo.after);
+        if undo.reverse {
+            whole.reverse();
+        }
+        holds("no more is undone than was asked for", items.len() <= undo.limit, &items)?;
+        same("what was undone", &items, &whole.get(..items.len()).unwrap_or(&whole))?;
+        holds("undone something, if there is something", undo.limit == 0 || whole.is_empty() || !items.is_empty(), &whole)?;
+        holds("there is more to undo", more || items.is_empty() || items.len() == whole.len(), &more)
+    }
+
     /// Compares what was found to have expired.
     pub(super) fn swept(&self, now: Timestamp, limit: usize, found: &[Address]) -> Verdict {
         let mut expected: Vec<Timestamp> =
@@ -134,7 +158,7 @@ impl Oracle {
     pub(super) fn stands(&self, now: Timestamp, found: &EngineStatus) -> Verdict {
         let live: Vec<&Entry> = self.entries.values().filter(|entry| super::oracle::is_live(entry, now)).collect();
         let bytes: u64 = live.iter().map(|entry| size(entry)).sum();
-        let kept = |change: &larder_core::Change| change.before.as_ref().map_or(change.address.key.len() as u64, size);
+        let kept = |change: &larder_core::Change| logged(&change.address, change.before.as_ref());
         same("the lineage", &found.lineage, &self.lineage)?;
         same(
             "the status: revision, entries, bytes, oldest, changes, bytes of the log",
@@ -149,13 +173,6 @@ impl Oracle {
             ),
         )
     }
-}
-
-/// What an entry counts for: the bytes of key, value and metadata.
-fn size(entry: &Entry) -> u64 {
-    // An empty object of metadata takes no room.
-    let metadata = if entry.metadata.is_empty() { 0 } else { entry.metadata.as_str().len() };
-    (entry.address.key.len() + entry.value.bytes().len() + metadata) as u64
 }
 
 /// An answer in few words.

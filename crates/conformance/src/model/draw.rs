@@ -6,7 +6,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use larder_core::{
     Action, Address, ChangesQuery, Check, Commit, CommitId, Condition, ExpiryChange, Key, Lineage, LogOrder, Metadata,
-    MetadataChange, Namespace, Range, Revision, Timestamp, Trim, Value, Version, Write, engine::Scan,
+    MetadataChange, Namespace, Quota, Range, Revision, Timestamp, Trim, Undo, Value, Version, Write, engine::Scan,
 };
 
 use super::{answers::beyond, oracle::Oracle};
@@ -88,7 +88,8 @@ impl Draw<'_> {
         let address = self.random.pick(&addresses());
         let entry = self.oracle.live(&address, now);
         // Mostly true, so that commits get through.
-        let condition = match self.random.below(9) {
+        let condition = match self.random.below(10) {
+            9 => return self.quota(),
             0 => Condition::Absent,
             1 => Condition::Exists,
             2 | 3 => Condition::Version(entry.map_or(Version::ZERO, |entry| entry.version)),
@@ -163,7 +164,7 @@ impl Draw<'_> {
     }
 
     pub(super) fn range(&mut self) -> Range {
-        let space = namespace(self.random.pick(&["default", "x", "x:y"]));
+        let space = self.namespace();
         let cut = self.random.pick(&addresses());
         let range = match self.random.below(6) {
             0 => Range::all(),
@@ -195,13 +196,35 @@ impl Draw<'_> {
         };
         let other = Lineage::new(self.oracle.lineage.get().wrapping_add(7));
         let lineage = if self.random.once_in(15) { other } else { self.oracle.lineage };
-        ChangesQuery { lineage, after: self.revision(), ranges, limit, order }
+        ChangesQuery { lineage, after: self.revision(), ranges, limit, order, gaps: self.random.once_in(2) }
     }
 
     pub(super) fn trim(&mut self) -> Trim {
         let ids_before =
             if self.random.once_in(2) { Timestamp::EPOCH } else { self.now.before(beats(self.random.below(12))) };
-        Trim { through: self.revision(), ids_before }
+        if self.random.once_in(3) {
+            return Trim::namespace(self.namespace(), self.revision());
+        }
+        Trim::new(self.revision(), ids_before)
+    }
+
+    pub(super) fn namespace(&mut self) -> Namespace {
+        namespace(self.random.pick(&["default", "x", "x:y"]))
+    }
+
+    pub(super) fn undo(&mut self) -> Undo {
+        let limit = if self.random.once_in(2) { self.random.below(4) as usize } else { 100 };
+        let (lineage, reverse) = (self.oracle.lineage, self.random.once_in(2));
+        Undo { lineage, after: self.revision(), range: self.range(), reverse, limit }
+    }
+
+    /// A bound near to what is there.
+    fn quota(&mut self) -> Check {
+        let namespace = self.namespace();
+        let usage = self.oracle.usage(&namespace);
+        let mut near = |used: u64| self.random.once_in(2).then(|| (used + self.random.below(12)).saturating_sub(4));
+        let quota = Quota { entries: near(usage.entries), bytes: near(usage.bytes), log_bytes: near(usage.log_bytes) };
+        Check::Quota { namespace, quota }
     }
 }
 
@@ -216,6 +239,7 @@ pub(super) fn brief_commit(commit: &Commit) -> String {
             Check::Unchanged { range, since, read_at } => {
                 write!(text, "\n      if {} unchanged since {since}, read at {}", brief_range(range), clock(*read_at))
             }
+            Check::Quota { namespace, quota } => write!(text, "\n      if {namespace:?} keeps to {quota:?}"),
         };
     }
     for write in &commit.writes {

@@ -94,8 +94,10 @@ impl<'a> History<'a> {
             }
             17..19 => self.get(handle, random),
             19..22 => self.scan(handle, random),
-            22 => self.count(handle, random),
-            23..27 => {
+            22 if random.once_in(2) => self.count(handle, random),
+            22 => self.usage(handle, random),
+            23 => self.undo(handle, random),
+            24..27 => {
                 let query = self.draw(random).changes();
                 self.changes(handle, &query)
             }
@@ -206,6 +208,26 @@ impl<'a> History<'a> {
         self.oracle.told(query, found)
     }
 
+    fn undo(&mut self, handle: usize, random: &mut Random) -> Verdict {
+        let undo = self.draw(random).undo();
+        self.tell(|| {
+            let range = brief_range(&undo.range);
+            format!(
+                "handle {handle} undoes {range} after {}, reversed: {}, at most {}",
+                undo.after, undo.reverse, undo.limit
+            )
+        });
+        let found = block_on(self.handles[handle].undo(undo.clone()));
+        self.oracle.went_back(&undo, found)
+    }
+
+    fn usage(&mut self, handle: usize, random: &mut Random) -> Verdict {
+        let namespace = self.draw(random).namespace();
+        self.tell(|| format!("handle {handle} is asked what {namespace:?} takes"));
+        let found = good("the usage", block_on(self.handles[handle].usage(namespace.clone())))?;
+        same("what a namespace takes", &(found.revision, found.value), &(self.oracle.head, self.oracle.usage(&namespace)))
+    }
+
     /// Finds what has expired, and deletes it as a keeper does.
     fn sweep(&mut self, handle: usize, random: &mut Random) -> Verdict {
         let limit = random.below(4) as usize;
@@ -228,12 +250,13 @@ impl<'a> History<'a> {
     }
 
     fn trim(&mut self, handle: usize, trim: Trim) -> Verdict {
-        let found = good("trimming", block_on(self.handles[handle].trim(trim)))?;
+        let found = good("trimming", block_on(self.handles[handle].trim(trim.clone())))?;
         self.tally.trims += 1;
         self.tell(|| {
-            format!("handle {handle} trims through {}, ids before {} -> {found:?}", trim.through, clock(trim.ids_before))
+            let (space, through) = (&trim.namespace, trim.through);
+            format!("handle {handle} trims {space:?} through {through}, ids before {} -> {found:?}", clock(trim.ids_before))
         });
-        same("what was trimmed", &found, &self.oracle.trim(trim))
+        same("what was trimmed", &found, &self.oracle.trim(&trim))
     }
 
     fn open(&self) -> Verdict<Arc<dyn Engine>> {
@@ -340,7 +363,7 @@ impl<'a> History<'a> {
             self.oracle.paged(&scan, &found, |entry| entry.address.clone())?;
         }
         for order in [LogOrder::OldestFirst, LogOrder::NewestFirst { before: None }] {
-            let query = ChangesQuery { order, ..ChangesQuery::after(self.oracle.lineage, self.oracle.oldest) };
+            let query = ChangesQuery { order, gaps: true, ..ChangesQuery::after(self.oracle.lineage, self.oracle.oldest) };
             self.changes(handle, &query)?;
         }
         Ok(())
@@ -356,7 +379,7 @@ impl<'a> History<'a> {
         let id = larder_core::CommitId::new(self.now, bits);
         let commit = Commit { id, now: self.now, checks: vec![], writes: writes.collect() };
         self.commit(0, vec![commit])?;
-        self.trim(0, Trim { through: self.oracle.head, ids_before: Timestamp::MAX })?;
+        self.trim(0, Trim::new(self.oracle.head, Timestamp::MAX))?;
         self.sent.clear();
         let nothing: &[Change] = &[];
         same("what is left of the log", &&*self.oracle.log, &nothing)

@@ -9,6 +9,7 @@ mod answers;
 mod draw;
 mod history;
 mod oracle;
+mod reach;
 mod shrink;
 
 use std::fmt;

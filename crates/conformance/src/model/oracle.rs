@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 
 use larder_core::{
     Action, Address, Change, ChangeKind, Check, Commit, CommitId, Condition, Conflict, Entry, ErrorKind, Expected,
-    ExpiryChange, Found, Limits, Lineage, Metadata, MetadataChange, Part, Range, Receipt, Revision, Timestamp, Trim,
-    Trimmed, Value, Version, Write, Written, engine::Resolution,
+    ExpiryChange, Found, Limits, Lineage, Metadata, MetadataChange, Namespace, Part, Range, Receipt, Revision, Timestamp,
+    Usage, Value, Version, Write, Written, engine::Resolution,
 };
+
+use super::reach::{broken, logged, size};
 
 /// Everything a store is, as far as anybody can see.
 #[derive(Clone, Debug)]
@@ -25,12 +27,15 @@ pub(super) struct Oracle {
     pub(super) entries: BTreeMap<Address, Entry>,
     /// The log, with both sides of every change.
     pub(super) log: Vec<Change>,
-    ids: BTreeMap<CommitId, Fate>,
-    ids_since: Timestamp,
+    /// Namespaces that were trimmed by themselves, with how far.
+    pub(super) floors: BTreeMap<Namespace, Revision>,
+    pub(super) ids: BTreeMap<CommitId, Fate>,
+    pub(super) ids_since: Timestamp,
 }
 
+/// What became of an id.
 #[derive(Clone, Debug)]
-enum Fate {
+pub(super) enum Fate {
     Happened(Receipt),
     Fenced,
 }
@@ -80,6 +85,7 @@ impl Oracle {
             oldest: Revision::ZERO,
             entries: BTreeMap::new(),
             log: Vec::new(),
+            floors: BTreeMap::new(),
             ids: BTreeMap::new(),
             ids_since: Timestamp::EPOCH,
         }
@@ -120,6 +126,13 @@ impl Oracle {
                     let address = Some(write.address.clone());
                     return Prediction::Conflicts(Conflict { part: Part::Write(index), address, expected, found });
                 }
+            }
+        }
+        for (index, check) in commit.checks.iter().enumerate() {
+            let Check::Quota { namespace, quota } = check else { continue };
+            let before = self.usage(namespace);
+            if let Some((expected, found)) = broken(quota, before, self.usage_after(commit, &effects, namespace)) {
+                return Prediction::Conflicts(Conflict { part: Part::Check(index), address: None, expected, found });
             }
         }
         Prediction::Happens(Plan { effects })
@@ -177,21 +190,26 @@ impl Oracle {
         }
     }
 
-    /// Forgets, and says how much.
-    pub(super) fn trim(&mut self, trim: Trim) -> Trimmed {
-        let (changes, ids) = (self.log.len(), self.ids.len());
-        self.oldest = self.oldest.max(trim.through.min(self.head));
-        self.log.retain(|change| change.revision > self.oldest);
-        if let Some(newest) = self.ids.keys().map(|id| id.made_at()).max() {
-            self.ids_since = self.ids_since.max(trim.ids_before.min(newest));
-            self.ids.retain(|id, _| id.made_at() >= self.ids_since);
-        }
-        Trimmed { oldest: self.oldest, changes: (changes - self.log.len()) as u64, ids: (ids - self.ids.len()) as u64 }
-    }
-
     /// Whether a commit with this plan takes a revision.
     pub(super) fn takes_a_revision(plan: &Plan) -> bool {
         plan.effects.iter().any(|effect| effect.expires || effect.kind.is_some())
+    }
+
+    /// What a namespace would take after these effects.
+    fn usage_after(&self, commit: &Commit, effects: &[Effect], space: &Namespace) -> Usage {
+        let mut usage = self.usage(space);
+        for (write, effect) in commit.writes.iter().zip(effects).filter(|(write, _)| write.address.namespace == *space) {
+            let before = self.entries.get(&write.address);
+            usage.entries = usage.entries + u64::from(effect.after.is_some()) - u64::from(before.is_some());
+            usage.bytes = usage.bytes + effect.after.as_ref().map_or(0, size) - before.map_or(0, size);
+            if effect.expires {
+                usage.log_bytes += logged(&write.address, before);
+            }
+            if effect.kind.is_some() {
+                usage.log_bytes += logged(&write.address, before.filter(|_| !effect.expires));
+            }
+        }
+        usage
     }
 
     /// What the check met, if it does not hold.
@@ -210,14 +228,16 @@ impl Oracle {
                 };
                 (!holds).then(|| (Some(address.clone()), expected, met(there)))
             }
+            // Looks at the state after, and so comes last.
+            Check::Quota { .. } => None,
             Check::Unchanged { range, since, read_at } => {
                 let changed = |change: &&Change| change.revision > *since && range.contains(&change.address);
                 let between =
                     |entry: &Entry| range.contains(&entry.address) && is_live(entry, now) != is_live(entry, *read_at);
                 let found = if *since > self.head {
                     Found::Head(self.head)
-                } else if *since < self.oldest {
-                    Found::Trimmed(self.oldest)
+                } else if *since < self.reaches(std::slice::from_ref(range)) {
+                    Found::Trimmed(self.reaches(std::slice::from_ref(range)))
                 } else if let Some(change) = self.log.iter().find(changed) {
                     Found::Changed(change.revision)
                 } else if self.entries.values().any(between) {

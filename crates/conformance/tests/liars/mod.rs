@@ -194,7 +194,7 @@ impl Honest {
     }
 
     fn trim(&self, trim: Trim) -> Result<Trimmed> {
-        self.note(Deed::Trim(trim));
+        self.note(Deed::Trim(trim.clone()));
         block_on(self.engine().trim(trim))
     }
 
