@@ -54,7 +54,7 @@
 //! | for whom | what |
 //! | --- | --- |
 //! | who has an engine | [`suite!`], [`Site`], [`Factory`] |
-//! | who writes another runner | [`cases`], [`Case`], [`check`] |
+//! | who writes another runner | [`cases`], [`Case`], [`check()`] |
 //! | who has hours to spare | [`model`], [`record`], [`watching`] |
 //! | who has recorded what callers were answered | [`check`](mod@check) |
 //! | who tests anything else on a store | [`world`] |
