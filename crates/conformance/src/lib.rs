@@ -71,8 +71,8 @@ pub mod model;
 mod random;
 pub mod record;
 mod site;
-mod work;
 pub mod watching;
+mod work;
 pub mod world;
 
 pub use case::{Case, check};
