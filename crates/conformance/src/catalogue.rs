@@ -1,13 +1,17 @@
 //! The catalogue: every case there is, once, with the story of what goes wrong in an engine that fails it.
 //!
 //! [`suite!`](crate::suite) and [`cases`] both come from this one table, so neither can know a case that the other does not.
-//! Before the braces stand the promise and the module that holds the cases.
+//! Before the braces stand the promise and the module that holds the cases. The table is long, so its second half stands in
+//! a file of its own, and what is made of it in another.
+
+mod expansion;
+mod second;
 
 /// Hands the table to the macro `$then`, after whatever else it is to be told.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __catalogue {
-    ($then:ident $($argument:tt)*) => { $crate::$then! { [$($argument)*]
+    ($then:ident $($argument:tt)*) => { $crate::__catalogue_second! { $then [$($argument)*]
         "G1" atomic {
             /// The last write of a commit is refused, and an engine that applies writes one by one keeps the first half.
             g1_a_refused_commit_leaves_no_half
@@ -268,214 +272,5 @@ macro_rules! __catalogue {
             /// A hold counts for the store, and not for a namespace that is trimmed by itself.
             keeping_holds_namespaces_that_are_bounded_by_themselves
         }
-        "G9" order {
-            /// A collation, UTF-16 or a locale decides the order.
-            g9_keys_come_in_bytewise_order
-            /// Two keys that look alike are one: case, composed letters, trailing blanks.
-            g9_a_key_is_itself_and_no_other
-            /// A prefix becomes a LIKE pattern or a glob, or ends at the wrong neighbour.
-            g9_prefixes_are_literal
-            /// Pages overlap or leave a gap where a key is the beginning of the next.
-            g9_paging_neither_loses_nor_doubles
-            /// A bound that is no key of the store moves to the nearest one.
-            g9_after_and_before_cut_where_they_say
-            /// A full page says that it is the last.
-            g9_pages_say_whether_there_is_more
-            /// SQL wildcards, question marks and brackets show through.
-            g9_only_the_star_is_special_in_a_glob
-            /// Namespace and key are joined by a separator that either of them may hold.
-            g9_namespaces_never_touch
-            /// An index takes fewer bytes than the longest key has.
-            g9_the_longest_names_fit
-        }
-        "G10" exact {
-            /// Bytes pass through text on their way, or nothing is taken for absence.
-            g10_bytes_come_back
-            /// JSON passes through a parser on its way: 1.0 becomes 1, names are sorted, large numbers rounded.
-            g10_json_comes_back_byte_for_byte
-            /// What the bytes are, or how they were encoded, is guessed again when they are read.
-            g10_the_same_bytes_of_another_kind_are_another_value
-            /// A column, a message or a buffer is smaller than the largest value.
-            g10_a_mebibyte_comes_back
-            /// What is deep enough to be refused by a parser is taken, and cannot be read.
-            g10_the_deepest_json_reads_back
-            /// Metadata passes through a parser on its way, or mixes with fields of the system.
-            g10_metadata_comes_back
-            /// Times are kept in seconds, in a float, or are those of the engine's own clock.
-            g10_times_come_back_to_the_millisecond
-            /// Values are compared as JSON, or by a prefix.
-            g10_values_are_compared_byte_by_byte
-        }
-        "G12" guest {
-            /// A guest reads, lists, counts, watches or is told something of a neighbour, or is disturbed by one.
-            g12_a_guest_learns_nothing_of_its_neighbours
-            /// Asking for a stranger's id answers more than what became of it, or ends what is still open.
-            g12_an_id_tells_no_keys_and_no_values
-            /// A noisy neighbour's log is trimmed, or a neighbour deleted, and the guest's is gone with it.
-            g12_a_neighbour_cannot_take_away_what_a_guest_has
-            /// One way of writing does not ask whether the handle may.
-            g12_a_handle_that_only_reads_writes_nothing
-            /// One way of reading or writing does not ask what the handle is bound to.
-            g12_a_narrowed_handle_stays_inside
-            /// A handle is narrowed once and then widened again.
-            g12_a_handle_is_never_made_wider
-            /// Two handles are used in one commit, and the bounds of one of them are forgotten.
-            g12_two_handles_together_may_what_each_of_them_may
-        }
-        "G12" allowance {
-            /// A quota is exceeded by one, forgets keys and metadata, or stands in the way of what makes room.
-            g12_a_quota_bounds_what_a_guest_takes
-            /// A guest that writes the same key again and again fills the log.
-            g12_a_quota_bounds_the_log_of_a_guest
-            /// A value is measured too late, or not in one of the ways of writing.
-            g12_a_quota_bounds_the_largest_value
-            /// A quota is looked at before the commit, and two that fit alone are too much together.
-            g12_quotas_hold_in_a_race
-        }
-        "G13" refused {
-            /// A bad key, name or value is found after something has been written.
-            g13_bad_input_is_refused_before_anything_is_written
-            /// What fits on this engine does not fit on the next one, and nobody knew.
-            g13_a_portable_store_keeps_the_floor_everywhere
-            /// Text that a database takes for a number is added to.
-            g13_adding_and_annotating_refuse_what_they_cannot_change
-            /// What the store keeps about itself can be read, written or counted by anybody.
-            g13_reserved_namespaces_are_out_of_reach
-            /// Metadata that is damaged inside ends the engine, or the thread in which it writes, with the next merge.
-            g13_damaged_metadata_is_told_and_stops_nobody
-        }
-        "G13" writes {
-            /// An imported version of 0 makes an entry that is there and absent; the largest one breaks the next write.
-            g13_a_version_that_cannot_be_counted_on_is_not_restored
-        }
-        "G14" outcome {
-            /// The connection broke after the commit; sent again, it happens again.
-            g14_the_same_commit_again_happens_once
-            /// The retry arrives in the same group as the commit itself.
-            g14_twice_in_one_group_is_once
-            /// A known id is decided anew: its own write makes its own check fail.
-            g14_a_known_id_answers_whatever_comes_with_it
-            /// Somebody was told that it never happened, and then it arrives.
-            g14_resolve_fences_what_was_never_seen
-            /// Conflicts are remembered as if they had happened.
-            g14_conflicts_and_refusals_leave_no_id
-            /// Asking and committing at the same time get answers that contradict each other.
-            g14_resolving_and_committing_race_to_one_answer
-            /// Ids are trimmed with the log, or an old commit happens again once its id is gone.
-            g14_ids_outlive_the_log_and_are_forgotten_by_age
-            /// Ids are forgotten up to a moment in the future, and every commit until then is refused as too old.
-            g14_ids_yet_to_be_made_are_never_forgotten
-            /// The same, through the store.
-            g14_a_store_resolves_what_it_sent
-            /// An id is used for another commit, and the first one's answers are dealt out to other writes.
-            g14_an_id_names_one_commit
-        }
-        "G7" faults {
-            /// The engine could not be reached for a moment, and whoever was to look takes that for having looked.
-            g7_a_look_that_fails_is_not_taken_for_a_look
-        }
-        "G14" faults {
-            /// A call that fails leaves something behind, or a retry meets it; a watch takes a failed look for a look.
-            g14_a_call_that_is_refused_left_nothing_and_may_be_made_again
-            /// The answer is lost on its way, and the caller is told that nothing happened, or does it twice.
-            g14_an_answer_that_is_lost_can_be_had_again
-        }
-        "writes" writes {
-            /// A set without metadata loses what was there, or merging goes too deep.
-            writes_keep_replace_and_merge_metadata
-            /// Adding ends an expiry, drops metadata or goes beyond a bound.
-            writes_that_add_keep_expiry_and_metadata
-            /// A restored entry gets a version, times or encodings of its own.
-            writes_that_restore_bring_back_exactly_what_was
-            /// Compressing an entry in the background looks like a write to everybody else.
-            writes_that_recode_leave_nothing_but_other_bytes
-            /// Two writes of a key in one commit make two versions or two changes.
-            writes_of_one_key_fold_into_one_step
-            /// A conflict names the fourth write as the third, because two of the others were folded into one.
-            writes_that_fold_are_named_by_their_own_place
-            /// Writes of one key are folded, and bounds or sums are no longer those of each by itself.
-            writes_that_fold_answer_as_one_by_one
-            /// Receipts come in the order of keys.
-            writes_answer_in_their_order
-        }
-        "namespaces" namespaces {
-            /// An empty namespace that was created is forgotten, or an empty one that was not is listed.
-            namespaces_are_the_created_and_the_used
-            /// Creating what exists succeeds, and two owners believe that it is theirs.
-            namespaces_are_created_strictly
-            /// A namespace is deleted with what it holds although nobody said so, or takes a neighbour with it.
-            namespaces_are_deleted_with_care
-            /// A deletion breaks off half-way, and new entries mix with those that were to go.
-            namespaces_being_deleted_take_no_writes
-            /// A clear breaks off half-way, and cannot be taken up again.
-            clearing_goes_on_where_it_was_cut_off
-            /// A handle lists, counts or clears beyond its namespace.
-            handles_see_their_namespace_alone
-        }
-        "namespaces" deletion {
-            /// Two deletions overlap, and the second to end takes what was created after the first.
-            namespaces_deleted_twice_at_once_leave_what_comes_after
-            /// Something happened while an empty namespace was being deleted, and that is taken for "not empty".
-            namespaces_are_deleted_by_what_they_hold_in_the_end
-            /// What the store keeps about itself fills more than a page, and the rest of it counts as the user's.
-            status_counts_nothing_of_the_stores_own
-        }
-        "batches" batches {
-            /// One bad entry of many takes the good ones with it.
-            batches_answer_each_key_by_itself
-            /// Many keys come back sorted, or without duplicates, or without the missing ones.
-            batches_read_in_the_order_asked
-            /// Offset and limit meet the ends of a list: nothing, everything, beyond.
-            batches_are_listed_by_offset_and_limit
-            /// Absent and present are told apart wrongly by one of the verbs.
-            stores_answer_absence_and_presence
-        }
-        "groups" group {
-            /// An answer of a group goes to the wrong commit, or a large group is cut.
-            groups_of_any_size_answer_each_commit
-            /// Whoever started a group goes away, and everybody else waits for ever.
-            groups_outlive_a_caller_that_goes_away
-            /// A future is dropped at an await, and half of its commit stays.
-            groups_survive_a_dropped_future_of_the_engine
-            /// Commits that gather while the engine is busy get each other's answers.
-            groups_form_and_answer_everybody
-            /// The engine cannot be reached, and one of a group is told so while the others wait.
-            groups_that_cannot_be_sent_fail_one_and_all
-        }
-        "model" model {
-            /// Everything else: what two rules do to each other in an order that nobody thought of.
-            model_random_histories_agree_with_the_oracle
-        }
     } };
-}
-
-/// One `#[test]` for each case.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __tests {
-    ([$factory:expr] $($promise:literal $module:ident { $($(#[doc = $story:literal])* $name:ident)* })*) => {
-        $($(
-            $(#[doc = $story])*
-            #[test]
-            fn $name() {
-                $crate::check(stringify!($name), &$factory);
-            }
-        )*)*
-    };
-}
-
-/// The table as data.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __list {
-    ([] $($promise:literal $module:ident { $($(#[doc = $story:literal])* $name:ident)* })*) => {
-        &[$($(
-            $crate::Case {
-                name: stringify!($name),
-                promise: $promise,
-                story: concat!($($story),*).trim_ascii_start(),
-                body: $module::$name,
-            },
-        )*)*]
-    };
 }
