@@ -75,6 +75,8 @@ macro_rules! __catalogue {
             g6_who_comes_too_late_for_a_view_is_told
             /// Others write between two pages, and the second one is of another moment than the first.
             g6_pages_go_on_as_they_began
+            /// The revision is noted before a scan or after it, and in between somebody has written.
+            g6_a_moment_is_named_right_while_others_write
             /// What came and went, or went without a trace because it expired, is missing from a difference.
             g6_a_difference_is_that_of_the_pictures
             /// Between two pages of a difference something is lost, or told twice.

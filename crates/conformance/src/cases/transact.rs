@@ -22,7 +22,10 @@ use crate::{
 
 /// A world whose clock stands still and in which nobody sleeps: whoever would is only behind the others.
 #[derive(Debug)]
-struct Restless(TestWorld);
+struct Restless(TestWorld, AtomicUsize);
+
+/// How often somebody would have slept who tries for ever.
+const SLEEPS_MAX: usize = 20_000;
 
 impl World for Restless {
     fn now(&self) -> Timestamp {
@@ -38,12 +41,14 @@ impl World for Restless {
     }
 
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        let sleeps = self.1.fetch_add(1, Ordering::SeqCst);
+        assert!(sleeps < SLEEPS_MAX, "somebody tries again and again, and never gets on");
         Box::pin(future::yield_now())
     }
 }
 
 fn restless(seam: &Seam) -> Store {
-    Store::new(seam.engine.clone(), Arc::new(Restless(seam.world.clone())))
+    Store::new(seam.engine.clone(), Arc::new(Restless(seam.world.clone(), AtomicUsize::new(0))))
 }
 
 pub(super) fn g5_transact_tries_again_and_happens_once(ground: &Ground) {
@@ -292,7 +297,7 @@ pub(super) fn g14_a_transaction_finds_out_what_became_of_it(ground: &Ground) {
     for happened in [false, true] {
         // The answer to the first commit is lost, whether it happened or not.
         let fault = Fault::deaf(0, happened, seam.engine.clone());
-        let store = Store::new(fault, Arc::new(Restless(seam.world.clone())));
+        let store = Store::new(fault, Arc::new(Restless(seam.world.clone(), AtomicUsize::new(0))));
         let mut attempts = 0;
         let sum = block_on(store.transact(|mut t: Transaction| {
             attempts += 1;

@@ -7,6 +7,7 @@ mod commits;
 mod crashes;
 mod identities;
 mod logs;
+mod moments;
 mod names;
 mod reads;
 
@@ -216,7 +217,8 @@ pub(crate) type Make = fn() -> Arc<dyn Lie>;
 
 /// Every lie there is.
 pub(crate) fn all() -> Vec<Make> {
-    [commits::all(), crashes::all(), identities::all(), logs::all(), names::all(), reads::all()].concat()
+    let all = [commits::all(), crashes::all(), identities::all(), logs::all(), moments::all(), names::all(), reads::all()];
+    all.concat()
 }
 
 /// A place for one store that lies.
