@@ -119,7 +119,7 @@ pub(super) fn g5_transact_loses_nothing_in_a_race(ground: &Ground) {
 
 pub(super) fn g5_what_is_rolled_back_leaves_nothing(ground: &Ground) {
     let seam = ground.open();
-    let store = seam.store();
+    let store = restless(&seam);
     seam.put("k", "1");
     let before = seam.picture();
     block_on(async {
