@@ -112,6 +112,9 @@ impl Scope {
 
     /// What became of the commit `id`; one that was never seen never will be.
     ///
+    /// Who knows an id, which nobody can guess, may ask, whoever sent it: the answer tells a revision, versions and the sums
+    /// of what was added, and neither keys nor other values.
+    ///
     /// # Errors
     /// What the engine meets.
     pub async fn resolve(&self, id: CommitId) -> Result<Resolution> {
