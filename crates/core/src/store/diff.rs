@@ -1,9 +1,6 @@
 //! Differences: what is not the same at two moments.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Scope, View, moment::Moment};
 use crate::{
@@ -48,7 +45,7 @@ impl Scope {
     /// # Errors
     /// `Invalid` when the views are of another store or of different pasts, or the first one is the later one.
     pub fn diff(&self, prefix: &str, earlier: &View, later: &View) -> Result<Diff> {
-        let ours = |view: &View| Arc::ptr_eq(&view.scope().shared, &self.shared);
+        let ours = |view: &View| self.is_of_the_store_of(view.scope());
         let one_past = ours(earlier) && ours(later) && earlier.position().lineage == later.position().lineage;
         if !one_past || earlier.revision() > later.revision() {
             return Err(Error::invalid("a difference is taken from an earlier view of a store to a later one"));

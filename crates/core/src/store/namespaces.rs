@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::{Select, Store, refuse_reserved, retention};
+use super::{Pages, Select, Store, View, moment::PAGE_ITEMS, refuse_reserved, retention};
 use crate::{
     address::{Address, Range},
     commit::{Action, Check, Condition, MetadataChange},
@@ -34,6 +34,39 @@ pub struct NamespaceInfo {
     pub registered: bool,
     /// What it was created with.
     pub metadata: Metadata,
+}
+
+/// Namespaces as they are found; `default` is there from the beginning.
+struct Found(BTreeMap<Namespace, NamespaceInfo>);
+
+impl Default for Found {
+    fn default() -> Self {
+        let mut found = Self(BTreeMap::new());
+        found.used(Namespace::default());
+        found
+    }
+}
+
+impl Found {
+    /// Something is in `namespace`.
+    fn used(&mut self, namespace: Namespace) {
+        if !namespace.is_reserved() {
+            let info = NamespaceInfo { namespace: namespace.clone(), registered: false, metadata: Metadata::default() };
+            self.0.insert(namespace, info);
+        }
+    }
+
+    /// These were created by name.
+    async fn created(&mut self, mut registrations: Pages<'_>) -> Result<()> {
+        while let Some(page) = registrations.next().await? {
+            for entry in page {
+                let namespace = Namespace::new(entry.address.key.as_str())?;
+                let info = NamespaceInfo { namespace: namespace.clone(), registered: true, metadata: entry.metadata };
+                self.0.insert(namespace, info);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a deletion finds.
@@ -186,15 +219,8 @@ impl Store {
     /// # Errors
     /// What the engine meets.
     pub async fn list_namespaces(&self) -> Result<Vec<NamespaceInfo>> {
-        let mut found = BTreeMap::new();
-        let mut add = |namespace: Namespace, registration: Option<Metadata>| {
-            let registered = registration.is_some();
-            let info =
-                NamespaceInfo { namespace: namespace.clone(), registered, metadata: registration.unwrap_or_default() };
-            found.insert(namespace, info);
-        };
-
         // From each namespace jump over all of its entries to the next one.
+        let mut found = Found::default();
         let now = self.world().now();
         let mut range = Range::all();
         while let Some(address) = {
@@ -202,19 +228,37 @@ impl Store {
             self.engine().list(scan).await?.value.items.pop()
         } {
             range = Range::after_namespace(&address.namespace);
-            if !address.namespace.is_reserved() {
-                add(address.namespace, None);
-            }
+            found.used(address.namespace);
         }
-        add(Namespace::default(), None);
-        let registered = self.moved(&REGISTERED);
-        let mut pages = registered.pages(Select::all());
-        while let Some(page) = pages.next().await? {
-            for entry in page {
-                add(Namespace::new(entry.address.key.as_str())?, Some(entry.metadata));
-            }
+        found.created(self.moved(&REGISTERED).pages(Select::all())).await?;
+        Ok(found.0.into_values().collect())
+    }
+
+    /// The namespaces that there were at the moment of `view`, which is of this store; else as
+    /// [`Store::list_namespaces`].
+    ///
+    /// # Errors
+    /// `Invalid` when `view` is of another store, `Trimmed` when the log of a namespace no longer reaches back to it; else
+    /// what the engine meets.
+    pub async fn list_namespaces_at(&self, view: &View) -> Result<Vec<NamespaceInfo>> {
+        let view = view.within(&self.moved(&REGISTERED))?;
+        let mut found = Found::default();
+        let mut moment = view.moment();
+        let (mut rest, mut limit) = (Some(Range::all()), 1);
+        while let Some(range) = rest {
+            let (page, behind) = moment.page::<Address>(self, &range, false, limit).await?;
+            (rest, limit) = match page.into_iter().next() {
+                Some(Address { namespace, .. }) => {
+                    let next = Range::after_namespace(&namespace);
+                    found.used(namespace);
+                    (Some(next), 1)
+                }
+                // What is there now was not there then: there may be more of that.
+                None => (behind, PAGE_ITEMS),
+            };
         }
-        Ok(found.into_values().collect())
+        found.created(view.pages(Select::all())).await?;
+        Ok(found.0.into_values().collect())
     }
 }
 

@@ -125,6 +125,11 @@ impl Scope {
         Ok(self.shared.engine.usage(self.namespace.clone()).await?.value)
     }
 
+    /// Whether both are handles to one store.
+    pub(super) fn is_of_the_store_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub(super) fn engine(&self) -> &dyn Engine {
         &*self.shared.engine
     }

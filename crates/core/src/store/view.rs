@@ -176,6 +176,17 @@ impl View {
         Pages::new(&self.scope, self.moment(), select.into())
     }
 
+    /// The same moment, seen through another scope of the same store.
+    ///
+    /// # Errors
+    /// `Invalid` when `scope` is of another store.
+    pub fn within(&self, scope: &Scope) -> Result<Self> {
+        if !scope.is_of_the_store_of(&self.scope) {
+            return Err(Error::invalid("a view is of one store, and this handle belongs to another"));
+        }
+        Ok(Self { scope: scope.clone(), ..self.clone() })
+    }
+
     pub(super) fn scope(&self) -> &Scope {
         &self.scope
     }

@@ -120,7 +120,7 @@ impl Transaction {
     /// # Errors
     /// `Invalid` when `scope` is of another store.
     pub fn within(&mut self, scope: &Scope) -> Result<&mut Self> {
-        if !Arc::ptr_eq(&scope.shared, &self.scope.shared) {
+        if !scope.is_of_the_store_of(&self.scope) {
             return Err(Error::invalid("a transaction is in one store, and this handle belongs to another"));
         }
         self.quotas.extend(scope.quota().filter(|quota| !self.quotas.contains(quota)));
