@@ -10,8 +10,8 @@ use larder::Durability;
 #[cfg(target_os = "linux")]
 use crate::commands::lock;
 use crate::commands::{
-    backup, bench, clear, commit, completions, delete, export, history, import, metadata, namespaces, number, read, set,
-    status, touch, trim, watch,
+    backup, bench, clear, commit, completions, delete, diff, export, history, hold, import, metadata, namespaces, number,
+    read, set, status, touch, trim, watch,
 };
 
 /// The store that is used when none is named.
@@ -110,7 +110,11 @@ pub(crate) enum Command {
     LockGuard(lock::GuardCommand),
     Watch(watch::WatchArguments),
     History(history::HistoryArguments),
+    Diff(diff::DiffArguments),
     Trim(trim::TrimArguments),
+    /// Keep the log from being trimmed for somebody who still needs it
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
     Commit(commit::CommitArguments),
     Import(import::ImportArguments),
     Export(export::ExportArguments),

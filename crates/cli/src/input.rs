@@ -63,6 +63,23 @@ pub(crate) fn duration(text: &str) -> Result<Duration> {
     Ok(duration)
 }
 
+/// A size such as `500000`, `100kB` or `10MiB`.
+pub(crate) fn size(text: &str) -> Result<u64> {
+    let faulty = || Error::invalid(format!("{text:?} is no size; write it as in 500000, 100kB, 10MiB or 1GiB"));
+    let (number, unit) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let unit: u64 = match unit.trim_start() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(faulty()),
+    };
+    number.parse().ok().and_then(|number: u64| number.checked_mul(unit)).ok_or_else(faulty)
+}
+
 /// A moment such as `2030-01-31T12:00:00Z`.
 pub(crate) fn moment(text: &str) -> Result<Timestamp> {
     Timestamp::parse(text)
@@ -101,4 +118,31 @@ pub(crate) fn metadata(fields: &[String]) -> Result<Metadata> {
 
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text can always be written as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_a_unit_or_is_in_bytes() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("500000", Some(500_000)),
+            ("12B", Some(12)),
+            ("100kB", Some(100_000)),
+            ("10MiB", Some(10 << 20)),
+            ("10 MiB", Some(10 << 20)),
+            ("1GiB", Some(1 << 30)),
+            ("2GB", Some(2_000_000_000)),
+            ("", None),
+            ("MiB", None),
+            ("-1", None),
+            ("1.5MiB", None),
+            ("1mib", None),
+            ("99999999999GiB", None),
+        ] {
+            assert_eq!(size(text).ok(), bytes, "{text:?}");
+        }
+    }
 }

@@ -72,6 +72,12 @@ pub(crate) fn seconds(duration: Duration) -> String {
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
 }
 
+/// A span of time for people and for `--ttl`, in whole seconds where it has any.
+pub(crate) fn span(duration: Duration) -> String {
+    let whole = Duration::from_secs(duration.as_secs());
+    humantime::format_duration(if whole.is_zero() { duration } else { whole }).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +106,13 @@ mod tests {
             assert_eq!(counted(number, "entry", "entries"), text);
         }
         assert_eq!((size(999), size(1_500), size(2_000_000)), ("999 bytes".into(), "1.5 kB".into(), "2.0 MB".into()));
+    }
+
+    #[test]
+    fn a_span_is_read_at_a_glance() {
+        for (millis, text) in [(0, "0s"), (250, "250ms"), (59_999, "59s"), (3_600_000, "1h"), (5_400_500, "1h 30m")] {
+            assert_eq!(span(Duration::from_millis(millis)), text);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::read::value_line;
 use crate::text::one_line;
 
 /// How much of a value people are shown.
-const VALUE_CHARACTERS_MAX: usize = 80;
+pub(crate) const VALUE_CHARACTERS_MAX: usize = 80;
 
 /// A change on one line of JSON.
 pub(crate) fn as_json(change: &Change) -> String {

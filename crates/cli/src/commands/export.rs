@@ -3,12 +3,15 @@
 //! What differs between two stores that hold the same - revisions, store ids, the time of the export - stays out, so
 //! that an export of an import is byte for byte the export it came from. The last line counts the entries, so that a
 //! file that was cut off is noticed even where the cut is between two lines.
+//!
+//! Everything is as of one moment, over all namespaces and however long it takes: a long export
+//! holds the log until it is done.
 
 use clap::Args;
-use larder::{Entry, Select, Store};
+use larder::{Entry, Select, Store, View};
 use serde_json::json;
 
-use super::selection::Keys;
+use super::{holding::Holding, moment::AsOfArgument, selection::Keys};
 use crate::{
     failure::Failure,
     output::Output,
@@ -18,13 +21,19 @@ use crate::{
 /// The form that is written; `import` refuses forms it does not know.
 pub(super) const FORMAT: u64 = 1;
 
-/// Write entries as JSON lines, with versions, times, expiry and metadata, for `larder import`
+/// From how many bytes on an export holds the log. With less it waits for no reader, because that fits into a pipe, and is
+/// done sooner than a hold would be set.
+const HELD_BYTES_MIN: u64 = 64 << 10;
+
+/// Write entries as JSON lines, as of one moment, with versions, times, expiry and metadata, for `larder import`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The entries are read page by page while others may write; `larder backup` is as of one moment.
+Others may write meanwhile: what is written out is what there was when it began. An export of many entries keeps the log \
+from being trimmed under it; `larder hold list` shows it as export-ID until it ends.
 
 Examples:
   larder export --all-namespaces > everything.jsonl
+  larder export --all-namespaces --as-of '1h ago' > before.jsonl
   larder export workloads/ | larder --store sqlite:copy.db import -")]
 pub(crate) struct ExportArguments {
     #[command(flatten)]
@@ -33,39 +42,80 @@ pub(crate) struct ExportArguments {
     /// Everything: the entries of all namespaces, and which namespaces were created with which metadata
     #[arg(long, conflicts_with_all = ["prefix", "glob", "namespace"])]
     all_namespaces: bool,
+
+    #[command(flatten)]
+    as_of: AsOfArgument,
 }
 
 pub(crate) async fn run(session: &mut Session, arguments: ExportArguments) -> Result<(), Failure> {
     let select = arguments.keys.select()?;
-    let store = session.open(Missing::Tell).await?;
-    let output = &mut session.output;
-    output.line(format_args!("{{\"larder\":\"export\",\"format\":{FORMAT}}}"))?;
-    let mut entries = 0;
-    if arguments.all_namespaces {
-        for info in store.list_namespaces().await? {
+    let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
+    let view = sight.view().await?;
+    let mut export = Export { store: sight.store(), view, output: &mut session.output, entries: 0, bytes: 0, holding: None };
+    let exported = if arguments.all_namespaces { export.everything().await } else { export.part(select).await };
+    if let Some(holding) = export.holding {
+        holding.end().await;
+    }
+    exported
+}
+
+/// An export on its way.
+struct Export<'a> {
+    store: &'a Store,
+    view: View,
+    output: &'a mut Output,
+    entries: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// Keeps the log until the end.
+    holding: Option<Holding>,
+}
+
+impl Export<'_> {
+    async fn everything(&mut self) -> Result<(), Failure> {
+        let namespaces = self.store.list_namespaces_at(&self.view).await?;
+        self.begin()?;
+        for info in namespaces {
             if info.registered {
                 let name = json!(info.namespace.as_str());
                 let metadata = info.metadata.as_str();
-                output.line(format_args!("{{\"larder\":\"namespace\",\"name\":{name},\"metadata\":{metadata}}}"))?;
+                self.output.line(format_args!("{{\"larder\":\"namespace\",\"name\":{name},\"metadata\":{metadata}}}"))?;
             }
-            entries += export(output, &store.in_namespace(&info.namespace)?, Select::all()).await?;
+            let view = self.view.within(&self.store.scope(&info.namespace)?)?;
+            self.entries(&view, Select::all()).await?;
         }
-    } else {
-        entries = export(output, &store, select).await?;
+        self.end()
     }
-    Ok(output.line(format_args!("{{\"larder\":\"end\",\"entries\":{entries}}}"))?)
-}
 
-async fn export(output: &mut Output, store: &Store, select: Select) -> Result<u64, Failure> {
-    let mut pages = store.pages(select);
-    let mut entries = 0;
-    while let Some(page) = pages.next().await? {
-        for entry in &page {
-            output.line(line(entry))?;
-        }
-        entries += page.len() as u64;
+    async fn part(&mut self, select: Select) -> Result<(), Failure> {
+        self.begin()?;
+        let view = self.view.clone();
+        self.entries(&view, select).await?;
+        self.end()
     }
-    Ok(entries)
+
+    async fn entries(&mut self, view: &View, select: Select) -> Result<(), Failure> {
+        let mut pages = view.pages(select);
+        while let Some(page) = pages.next().await? {
+            self.bytes += page.iter().map(Entry::bytes).sum::<u64>();
+            if self.bytes >= HELD_BYTES_MIN && self.holding.is_none() {
+                self.holding = Some(Holding::begin(self.store, "export", view.position()).await?);
+            }
+            for entry in &page {
+                self.output.line(line(entry))?;
+            }
+            self.entries += page.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        Ok(self.output.line(format_args!("{{\"larder\":\"export\",\"format\":{FORMAT}}}"))?)
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        Ok(self.output.line(format_args!("{{\"larder\":\"end\",\"entries\":{}}}", self.entries))?)
+    }
 }
 
 /// The entry without its revision, which is a number of this store and of no other.

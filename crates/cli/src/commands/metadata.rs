@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use larder::Key;
 
-use super::{read::absent, set::Stamped};
+use super::{moment::AsOfArgument, set::Stamped};
 use crate::{
     failure::Failure,
     input,
@@ -16,6 +16,8 @@ pub(crate) enum MetaCommand {
     Get {
         /// The key
         key: String,
+        #[command(flatten)]
+        as_of: AsOfArgument,
     },
     /// Replace the metadata of a key
     #[command(after_help = "Examples:\n  larder meta set config owner=web retries=3\n  larder meta set config '{}'")]
@@ -38,13 +40,13 @@ pub(crate) struct Fields {
 
 pub(crate) async fn run(session: &mut Session, command: MetaCommand) -> Result<(), Failure> {
     match command {
-        MetaCommand::Get { key } => {
+        MetaCommand::Get { key, as_of } => {
             let key = Key::new(key)?;
-            let store = session.open(Missing::Tell).await?;
-            let Some(metadata) = store.metadata(&key).await? else {
-                return Err(absent(session, store.namespace(), &key));
+            let sight = as_of.of(session.open(Missing::Tell).await?).await?;
+            let Some(entry) = sight.get(&key).await? else {
+                return Err(sight.absent(session, &key));
             };
-            Ok(session.output.line(metadata.as_str())?)
+            Ok(session.output.line(entry.metadata.as_str())?)
         }
         MetaCommand::Set(fields) => change(session, fields, false).await,
         MetaCommand::Merge(fields) => change(session, fields, true).await,

@@ -7,15 +7,20 @@ pub(crate) mod clear;
 pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod delete;
+pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod history;
+pub(crate) mod hold;
+pub(crate) mod holding;
 pub(crate) mod import;
 #[cfg(target_os = "linux")]
 pub(crate) mod lock;
 pub(crate) mod metadata;
+pub(crate) mod moment;
 pub(crate) mod namespaces;
 pub(crate) mod number;
 pub(crate) mod read;
+pub(crate) mod retention;
 pub(crate) mod selection;
 pub(crate) mod set;
 pub(crate) mod status;
@@ -44,7 +49,9 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::LockGuard(command) => lock::guard(command).await,
         Command::Watch(arguments) => watch::run(session, arguments).await,
         Command::History(arguments) => history::run(session, arguments).await,
+        Command::Diff(arguments) => diff::run(session, arguments).await,
         Command::Trim(arguments) => trim::run(session, arguments).await,
+        Command::Hold(command) => hold::run(session, command).await,
         Command::Commit(arguments) => commit::run(session, arguments).await,
         Command::Import(arguments) => import::run(session, arguments).await,
         Command::Export(arguments) => export::run(session, arguments).await,

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use larder::{Error, ErrorKind, Metadata, Namespace};
 use serde_json::{json, value::RawValue};
 
+use super::retention::{self, RetentionArguments, UsageArguments};
 use crate::{
     failure::Failure,
     input,
@@ -33,6 +34,8 @@ pub(crate) enum NsCommand {
         #[arg(long)]
         recursive: bool,
     },
+    Usage(UsageArguments),
+    Retention(RetentionArguments),
 }
 
 pub(crate) async fn run(session: &mut Session, command: NsCommand) -> Result<(), Failure> {
@@ -40,6 +43,8 @@ pub(crate) async fn run(session: &mut Session, command: NsCommand) -> Result<(),
         NsCommand::List => list(session).await,
         NsCommand::Create { name, meta } => create(session, &name, &meta).await,
         NsCommand::Delete { name, recursive } => delete(session, &name, recursive).await,
+        NsCommand::Usage(arguments) => retention::usage(session, arguments).await,
+        NsCommand::Retention(arguments) => retention::retention(session, arguments).await,
     }
 }
 

@@ -4,7 +4,10 @@ use clap::Args;
 use larder::{Entry, Error, ErrorKind, Key, Namespace, Value};
 use serde_json::json;
 
-use super::selection::{Keys, Window};
+use super::{
+    moment::AsOfArgument,
+    selection::{Keys, Window},
+};
 use crate::{
     failure::Failure,
     output::Output,
@@ -17,10 +20,17 @@ const PAGE_KEYS: usize = 1000;
 
 /// Print the value of a key, byte for byte; with --json the whole entry
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  larder get config > config.json\n  larder get config --json\n  larder get -- -odd-key")]
+#[command(after_help = "Examples:
+  larder get config > config.json
+  larder get config --json
+  larder get config --as-of 1234              as it was after revision 1234
+  larder get config --as-of '2h ago'
+  larder get -- -odd-key")]
 pub(crate) struct GetArguments {
     /// The key; one that begins with - goes after --
     key: String,
+    #[command(flatten)]
+    as_of: AsOfArgument,
 }
 
 /// Say whether a key is there: exit status 0 if it is, 3 if not
@@ -28,23 +38,29 @@ pub(crate) struct GetArguments {
 pub(crate) struct ExistsArguments {
     /// The key
     key: String,
+    #[command(flatten)]
+    as_of: AsOfArgument,
 }
 
-/// Print keys in bytewise order, one per line; with --json as an array
+/// Print keys in bytewise order, as of one moment, one per line; with --json as an array
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   larder list workloads/
   larder list --glob '*.json' --limit 10
   larder list --limit 10 --after workloads/web      the next page
-  larder list log/ --reverse --limit 1              the last key")]
+  larder list log/ --reverse --limit 1              the last key
+  larder list --as-of 2030-01-31T12:00:00Z          what was there then")]
 pub(crate) struct ListArguments {
     #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
     window: Window,
+    #[command(flatten)]
+    as_of: AsOfArgument,
 }
 
-/// Print entries in bytewise order of their keys: key, tab, value; with --json as an array of whole entries
+/// Print entries in bytewise order of their keys, as of one moment: key, tab, value; with --json as an array of whole
+/// entries
 #[derive(Args, Debug)]
 #[command(after_help = "Line ends and other control characters in values are shown as escapes, and binary values by their \
 size. `larder export` is for machines and keeps every byte.
@@ -57,6 +73,8 @@ pub(crate) struct ScanArguments {
     keys: Keys,
     #[command(flatten)]
     window: Window,
+    #[command(flatten)]
+    as_of: AsOfArgument,
 }
 
 /// Print how many keys there are
@@ -67,13 +85,15 @@ pub(crate) struct CountArguments {
     keys: Keys,
     #[command(flatten)]
     window: Window,
+    #[command(flatten)]
+    as_of: AsOfArgument,
 }
 
 pub(crate) async fn get(session: &mut Session, arguments: GetArguments) -> Result<(), Failure> {
     let key = Key::new(arguments.key)?;
-    let store = session.open(Missing::Tell).await?;
-    let Some(entry) = store.get(&key).await? else {
-        return Err(absent(session, store.namespace(), &key));
+    let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
+    let Some(entry) = sight.get(&key).await? else {
+        return Err(sight.absent(session, &key));
     };
     let output = &mut session.output;
     if output.json {
@@ -103,20 +123,20 @@ fn print_value(output: &mut Output, value: &Value) -> Result<(), Failure> {
 
 pub(crate) async fn exists(session: &mut Session, arguments: ExistsArguments) -> Result<(), Failure> {
     let key = Key::new(arguments.key)?;
-    let store = session.open(Missing::Tell).await?;
-    let exists = store.exists(&key).await?;
+    let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
+    let exists = sight.get(&key).await?.is_some();
     session.output.done(&exists, exists)?;
     if exists { Ok(()) } else { Err(Failure::Answered(ErrorKind::NotFound.exit_status())) }
 }
 
 pub(crate) async fn list(session: &mut Session, arguments: ListArguments) -> Result<(), Failure> {
     let mut select = arguments.window.on(arguments.keys.select()?)?;
-    let store = session.open(Missing::Tell).await?;
+    let view = arguments.as_of.of(session.open(Missing::Tell).await?).await?.view().await?;
     let mut items = Items::begin(&mut session.output)?;
     let terminal = items.output.is_terminal();
     let mut left = arguments.window.limit.unwrap_or(usize::MAX);
     loop {
-        let page = store.list(select.clone().limit(left.min(PAGE_KEYS))).await?;
+        let page = view.list(select.clone().limit(left.min(PAGE_KEYS))).await?;
         left -= page.items.len();
         for key in &page.items {
             if items.output.json {
@@ -136,9 +156,9 @@ pub(crate) async fn list(session: &mut Session, arguments: ListArguments) -> Res
 
 pub(crate) async fn scan(session: &mut Session, arguments: ScanArguments) -> Result<(), Failure> {
     let select = arguments.window.limited(arguments.keys.select()?)?;
-    let store = session.open(Missing::Tell).await?;
+    let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
     let mut items = Items::begin(&mut session.output)?;
-    let mut pages = store.pages(select);
+    let mut pages = sight.pages(select);
     while let Some(page) = pages.next().await? {
         for entry in &page {
             let text = if items.output.json { entry.to_json() } else { as_line(entry) };
@@ -161,8 +181,8 @@ pub(crate) fn value_line(value: &Value, characters_max: usize) -> String {
 
 pub(crate) async fn count(session: &mut Session, arguments: CountArguments) -> Result<(), Failure> {
     let select = arguments.window.limited(arguments.keys.select()?)?;
-    let store = session.open(Missing::Tell).await?;
-    let count = store.count(select).await?;
+    let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
+    let count = sight.count(select).await?;
     Ok(session.output.line(count)?)
 }
 

@@ -17,19 +17,21 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A process that keeps a store open does this by itself every ten seconds, with the same bounds as are the default here. \
-Watches and histories reach back as far as the log does.
+Watches, histories and --as-of reach back as far as the log does. What `larder hold` holds is kept; `larder ns retention` \
+bounds the log of one namespace.
 
 Examples:
   larder trim                         a week of changes, at most 1 GiB of them, and a day of commit ids
-  larder trim --age 1h --bytes 100000000
+  larder trim --age 1h --bytes 100MB
   larder trim --bytes 0               forget every change")]
 pub(crate) struct TrimArguments {
     /// Keep changes that are younger than this: 90s, 12h, 7d
     #[arg(long, value_name = "DURATION", value_parser = input::duration)]
     age: Option<Duration>,
 
-    /// Keep at most this many bytes of changes: their keys, and the values and metadata from before
-    #[arg(long, value_name = "N")]
+    /// Keep at most so many bytes of changes, which are their keys, and the values and metadata from before: 500000, 100kB,
+    /// 10MiB
+    #[arg(long, value_name = "SIZE", value_parser = input::size)]
     bytes: Option<u64>,
 
     /// Keep commit ids that are younger than this

@@ -8,9 +8,11 @@ mod crowd;
 mod damage;
 mod exports;
 mod histories;
+mod holds;
 mod imports;
 #[cfg(target_os = "linux")]
 mod locks;
+mod moments;
 mod names;
 mod pipes;
 mod races;
