@@ -11,7 +11,7 @@ use larder::Durability;
 use crate::commands::lock;
 use crate::commands::{
     backup, bench, clear, commit, completions, delete, diff, export, history, hold, import, metadata, namespaces, number,
-    read, set, status, touch, trim, watch,
+    read, set, status, touch, trim, txn, watch,
 };
 
 /// The store that is used when none is named.
@@ -116,6 +116,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Hold(hold::HoldCommand),
     Commit(commit::CommitArguments),
+    Txn(txn::TxnArguments),
     Import(import::ImportArguments),
     Export(export::ExportArguments),
     /// Create, delete and list namespaces

@@ -26,6 +26,7 @@ pub(crate) mod set;
 pub(crate) mod status;
 pub(crate) mod touch;
 pub(crate) mod trim;
+pub(crate) mod txn;
 pub(crate) mod watch;
 
 use crate::{args::Command, failure::Failure, session::Session};
@@ -53,6 +54,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Trim(arguments) => trim::run(session, arguments).await,
         Command::Hold(command) => hold::run(session, command).await,
         Command::Commit(arguments) => commit::run(session, arguments).await,
+        Command::Txn(_) => txn::run(session).await,
         Command::Import(arguments) => import::run(session, arguments).await,
         Command::Export(arguments) => export::run(session, arguments).await,
         Command::Ns(command) => namespaces::run(session, command).await,

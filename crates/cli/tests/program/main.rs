@@ -20,6 +20,7 @@ mod resumes;
 mod sandbox;
 mod script;
 mod statuses;
+mod transactions;
 mod trims;
 mod watches;
 mod watching;

@@ -116,6 +116,7 @@ fn the_statuses_and_every_command_are_in_the_help() {
         "trim",
         "hold",
         "commit",
+        "txn",
         "import",
         "export",
         "ns",
