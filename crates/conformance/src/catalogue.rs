@@ -84,6 +84,16 @@ macro_rules! __catalogue {
             /// The bytes were stored in another encoding meanwhile, and the past is no longer found.
             g6_a_recoded_entry_is_seen_in_the_past
         }
+        "G6" undoing {
+            /// What was undone lies over what is there now, and the two together are a state that never was.
+            g6_undo_goes_back_to_the_moment_asked
+            /// The last change is undone where it should be the first, or one that made a key, or took it away, is not.
+            g6_undo_tells_what_a_key_was_before_its_first_change
+            /// A page ends where the engine got tired, and says that it is the last.
+            g6_undo_comes_in_pages_from_both_ends
+            /// The log does not reach back that far, and what can still be undone is taken for all of it.
+            g6_what_cannot_be_undone_is_told
+        }
         "G4" race {
             /// Check and write are two steps, and in between somebody else writes: two winners.
             g4_one_of_racing_compare_and_sets_wins
@@ -193,6 +203,16 @@ macro_rules! __catalogue {
         "G5" interleaving {
             /// Everything else that transactions do to each other in an order that nobody thought of.
             g5_interleaved_transactions_happen_one_after_the_other
+        }
+        "G5" trimming {
+            /// The log of a namespace was trimmed, and "nothing found" is taken for "unchanged".
+            g5_nobody_can_vouch_for_a_namespace_that_was_trimmed
+        }
+        "G7" trimming {
+            /// A namespace was trimmed by itself, and who asks about it gets what is left as if it were everything.
+            g7_a_namespace_trimmed_by_itself_says_so
+            /// A noisy namespace is trimmed, and others lose their changes with it or are told that they did.
+            g7_nobody_else_notices_when_a_namespace_is_trimmed
         }
         "G7" log {
             /// A change is missing from the log, or one of its sides is.

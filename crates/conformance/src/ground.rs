@@ -7,8 +7,8 @@ use std::{fmt::Debug, ops::RangeInclusive, sync::Arc, time::Duration};
 use futures_lite::future::block_on;
 use larder_core::{
     Action, Address, Change, Changes, ChangesQuery, Check, Commit, CommitId, Condition, Conflict, Durability, Engine, Entry,
-    Error, ErrorKind, Key, Metadata, MetadataChange, Namespace, Outcome, Range, Receipt, Result, Revision, Snapshot, Store,
-    Timestamp, Trim, Trimmed, Value, World, Write,
+    Error, ErrorKind, Key, Metadata, MetadataChange, Namespace, Outcome, Quota, Range, Receipt, Result, Revision, Snapshot,
+    Store, Timestamp, Trim, Trimmed, Undo, Undone, Usage, Value, World, Write,
     engine::{EngineStatus, Page, Resolution, Scan},
 };
 
@@ -239,6 +239,18 @@ impl Seam {
         block_on(self.engine.trim(Trim::new(through, ids_before))).expect("trimming succeeds")
     }
 
+    pub(crate) fn trim_namespace(&self, name: &str, through: Revision) -> Trimmed {
+        block_on(self.engine.trim(Trim::namespace(namespace(name), through))).expect("trimming succeeds")
+    }
+
+    pub(crate) fn undo(&self, undo: Undo) -> Result<Snapshot<Page<Undone>>> {
+        block_on(self.engine.undo(undo))
+    }
+
+    pub(crate) fn usage(&self, namespace: &Namespace) -> Usage {
+        block_on(self.engine.usage(namespace.clone())).expect("usage is known").value
+    }
+
     pub(crate) fn picture(&self) -> Picture {
         let status = self.status();
         let changes = self.changes_after(status.oldest);
@@ -295,6 +307,11 @@ impl Draft<'_> {
 
     pub(crate) fn unchanged(mut self, range: Range, since: Revision, read_at: Timestamp) -> Self {
         self.commit.checks.push(Check::Unchanged { range, since, read_at });
+        self
+    }
+
+    pub(crate) fn quota(mut self, namespace: &Namespace, quota: Quota) -> Self {
+        self.commit.checks.push(Check::Quota { namespace: namespace.clone(), quota });
         self
     }
 

@@ -69,6 +69,16 @@ macro_rules! __catalogue_second {
             /// A quota is looked at before the commit, and two that fit alone are too much together.
             g12_quotas_hold_in_a_race
         }
+        "G12" counting {
+            /// One kind of write is forgotten when counting, and a quota is full for ever, or never.
+            g12_what_a_namespace_takes_is_counted_exactly
+            /// Counting goes wrong where two kinds of write meet, or where the log is trimmed under it.
+            g12_a_random_history_is_counted_exactly
+            /// A quota is checked before the commit and not with it, or stands in the way of who wants to take less.
+            g12_a_quota_holds_inside_the_commit
+            /// Everybody sees the last free place, and everybody takes it.
+            g12_racing_commits_never_exceed_a_quota
+        }
         "G13" refused {
             /// A bad key, name or value is found after something has been written.
             g13_bad_input_is_refused_before_anything_is_written

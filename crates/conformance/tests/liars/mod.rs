@@ -9,7 +9,9 @@ mod identities;
 mod logs;
 mod moments;
 mod names;
+mod pasts;
 mod reads;
+mod rooms;
 
 use std::{
     fmt::Debug,
@@ -217,8 +219,9 @@ pub(crate) type Make = fn() -> Arc<dyn Lie>;
 
 /// Every lie there is.
 pub(crate) fn all() -> Vec<Make> {
-    let all = [commits::all(), crashes::all(), identities::all(), logs::all(), moments::all(), names::all(), reads::all()];
-    all.concat()
+    let reading = [logs::all(), moments::all(), pasts::all(), reads::all()].concat();
+    let writing = [commits::all(), crashes::all(), identities::all(), names::all(), rooms::all()].concat();
+    [reading, writing].concat()
 }
 
 /// A place for one store that lies.
