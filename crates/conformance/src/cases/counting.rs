@@ -126,7 +126,7 @@ pub(super) fn g12_what_a_namespace_takes_is_counted_exactly(ground: &Ground) {
 pub(super) fn g12_a_random_history_is_counted_exactly(ground: &Ground) {
     let mut seam = ground.open();
     let mut random = Random::new(case::seed());
-    for step in 0..150 {
+    for step in 0..120 {
         let group: Vec<_> = (0..=random.below(2))
             .map(|_| {
                 let mut addresses: Vec<Address> = ["a", "bb", "\u{e9}"].map(at).into();

@@ -46,12 +46,12 @@ fn question(seam: &Seam, after: Revision, range: Range) -> Undo {
 
 /// Everything that is undone of `undo`, page by page.
 fn undone(seam: &Seam, mut undo: Undo) -> Vec<Undone> {
-    let (whole, mut all): (Range, Vec<Undone>) = (undo.range.clone(), Vec::new());
+    let mut all: Vec<Undone> = Vec::new();
     loop {
         let page = seam.undo(undo.clone()).expect("the log reaches back that far").value;
         assert!(page.items.len() <= undo.limit, "a page holds at most what was asked for");
         assert!(!page.more || !page.items.is_empty(), "when there are no items, there is no more");
-        assert!(page.items.iter().all(|item| whole.contains(&item.address)), "a page is of the range asked for");
+        assert!(page.items.iter().all(|item| undo.range.contains(&item.address)), "a page is of the range asked for");
         all.extend(page.items);
         match all.last().filter(|_| page.more) {
             Some(last) if undo.reverse => undo.range = undo.range.before(&last.address),
