@@ -31,6 +31,7 @@ mod presence;
 mod read;
 mod readers;
 mod row;
+mod sides;
 mod trim;
 mod undo;
 mod writer;

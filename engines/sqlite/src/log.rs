@@ -1,16 +1,15 @@
 //! The log: read with both sides of every change.
 
-use larder_core::{
-    Address, Change, ChangeKind, Changes, ChangesQuery, Entry, Error, Lineage, LogOrder, Range, Result, Revision, Timestamp,
-};
+use larder_core::{Change, Changes, ChangesQuery, Entry, Error, Lineage, LogOrder, Range, Result, Revision, Timestamp};
 use rusqlite::{Connection, ToSql};
 
 use crate::{
     apply::PLACES,
-    error::{corrupt, explain},
+    error::explain,
     head::oldest_of,
     read::{PAGE_BYTES_MAX, in_log, one_moment, within_any},
-    row::{self, ENTRY},
+    row,
+    sides::Sides,
 };
 
 /// The columns of an entry in the table `log`.
@@ -40,8 +39,10 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
 
         let head = Revision::new(head.cast_unsigned());
         let mut found = Changes { changes: Vec::new(), through: Revision::new(rest.cast_unsigned()), head };
+        let mut sides = Sides::new(query.order == LogOrder::OldestFirst);
         let mut namespace = None;
         let mut bytes = 0;
+        let mut ended = true;
         while let Some(row) = rows.next().map_err(explain)? {
             let revision = Revision::new(row::number(row, 0)?.cast_unsigned());
             if (found.changes.len() >= query.limit.max(1) || bytes >= PAGE_BYTES_MAX)
@@ -49,21 +50,23 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
                 && last.revision != revision
             {
                 found.through = last.revision;
+                ended = false;
                 break;
             }
             let address = row::address_like(row, 4, &mut namespace)?;
-            let kind: String = row.get(3).map_err(explain)?;
             let change = Change {
                 revision,
                 at: Timestamp::from_millis_saturating(row::number(row, 2)?),
-                kind: ChangeKind::parse(&kind).ok_or_else(|| corrupt("a change is of no known kind"))?,
+                kind: row::kind(row, 3)?,
                 before: row::entry(row, 6, || Ok(address.clone()))?,
-                after: after_change(connection, &address, row::number(row, 1)?)?,
+                after: None,
                 address,
             };
-            bytes += change.before.iter().chain(&change.after).map(Entry::bytes).sum::<u64>();
-            found.changes.push(change);
+            // What it became is mostly about as large, and comes beside it.
+            bytes += 2 * change.before.as_ref().map_or(0, Entry::bytes);
+            sides.join(&mut found.changes, change, row::number(row, 1)?);
         }
+        sides.complete(connection, &mut found, ended)?;
         Ok(found)
     })
 }
@@ -86,19 +89,4 @@ pub(crate) fn reached(
         return Err(Error::trimmed(Revision::new(oldest.cast_unsigned())).engine("sqlite"));
     }
     Ok((head, (after + 1).saturating_mul(PLACES)))
-}
-
-/// What the entry was after a change: what it was before its next change, or what it is.
-fn after_change(connection: &Connection, address: &Address, place: i64) -> Result<Option<Entry>> {
-    let own = || Ok(address.clone());
-    let sql = format!("SELECT {BEFORE} FROM log WHERE namespace = ?1 AND key = ?2 AND place > ?3 ORDER BY place LIMIT 1");
-    let mut next = connection.prepare_cached(&sql).map_err(explain)?;
-    let mut rows = next.query((address.namespace.as_str(), address.key.as_str(), place)).map_err(explain)?;
-    if let Some(row) = rows.next().map_err(explain)? {
-        return row::entry(row, 0, own);
-    }
-    let sql = format!("SELECT {ENTRY} FROM entries WHERE namespace = ?1 AND key = ?2");
-    let mut current = connection.prepare_cached(&sql).map_err(explain)?;
-    let mut rows = current.query((address.namespace.as_str(), address.key.as_str())).map_err(explain)?;
-    rows.next().map_err(explain)?.map_or(Ok(None), |row| row::entry(row, 0, own))
 }

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use larder_core::{
-    Address, ContentKind, Encodings, Entry, Error, Key, Metadata, Namespace, Result, Revision, Timestamp, Value, Version,
+    Address, ChangeKind, ContentKind, Encodings, Entry, Error, Key, Metadata, Namespace, Result, Revision, Timestamp, Value,
+    Version,
 };
 use rusqlite::{
     Row,
@@ -63,6 +64,11 @@ pub(crate) fn address_like(row: &Row<'_>, first: usize, last: &mut Option<Namesp
 /// The namespace in this column.
 pub(crate) fn namespace(row: &Row<'_>, column: usize) -> Result<Namespace> {
     Namespace::new(text(cell(row, column)?)?).map_err(damaged)
+}
+
+/// The kind of change in this column.
+pub(crate) fn kind(row: &Row<'_>, column: usize) -> Result<ChangeKind> {
+    ChangeKind::parse(text(cell(row, column)?)?).ok_or_else(|| corrupt("a change is of no known kind"))
 }
 
 fn damaged(error: Error) -> Error {

@@ -1,0 +1,133 @@
+//! The second sides of changes: what each of them made of its entry.
+//!
+//! The log keeps what was before a change. What it became is what was before the next change of the same key, which is
+//! mostly at hand: in the same page. For the last one of each key in a page somebody has to look it up.
+
+use std::collections::HashMap;
+
+use larder_core::{Address, Change, ChangeKind, Changes, Entry, Result};
+use rusqlite::{CachedStatement, Connection};
+
+use crate::{
+    error::explain,
+    log::BEFORE,
+    read::PAGE_BYTES_MAX,
+    row::{self, ENTRY},
+};
+
+/// The changes of a page whose second sides are not known yet.
+#[derive(Debug)]
+pub(crate) struct Sides {
+    oldest_first: bool,
+    /// Where in the page each address was met last.
+    met: HashMap<Address, usize>,
+    /// For each change of the page its place in the log, if its second side is yet to be looked up.
+    open: Vec<Option<i64>>,
+}
+
+impl Sides {
+    pub(crate) fn new(oldest_first: bool) -> Self {
+        Self { oldest_first, met: HashMap::new(), open: Vec::new() }
+    }
+
+    /// Adds `change`, which stands at `place`, to the page, and joins it with the one of the same address before it.
+    ///
+    /// That works because a page that tells of an address at all tells of every change of it: ranges are of addresses.
+    pub(crate) fn join(&mut self, page: &mut Vec<Change>, mut change: Change, place: i64) {
+        let index = page.len();
+        let neighbour = self.met.insert(change.address.clone(), index);
+        let mut open = matches!(change.kind, ChangeKind::Created | ChangeKind::Updated).then_some(place);
+        match neighbour {
+            Some(earlier) if self.oldest_first => {
+                page[earlier].after.clone_from(&change.before);
+                self.open[earlier] = None;
+            }
+            Some(later) => {
+                change.after.clone_from(&page[later].before);
+                open = None;
+            }
+            None => {}
+        }
+        page.push(change);
+        self.open.push(open);
+    }
+
+    /// Looks up the second sides that are still missing. When that becomes too much for a page, it ends earlier, between
+    /// two commits. `ended` says whether the page holds all there is in its direction.
+    pub(crate) fn complete(self, connection: &Connection, page: &mut Changes, ended: bool) -> Result<()> {
+        if self.open.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        // Near the head the present has most of them, further back the log.
+        let mut after = After::prepare(connection, ended == self.oldest_first)?;
+        let mut bytes = 0;
+        for index in 0..page.changes.len() {
+            let change = &page.changes[index];
+            if let Some(last) = index.checked_sub(1).map(|last| page.changes[last].revision)
+                && bytes >= PAGE_BYTES_MAX
+                && change.revision != last
+            {
+                page.changes.truncate(index);
+                page.through = last;
+                return Ok(());
+            }
+            bytes += change.before.as_ref().map_or(0, Entry::bytes);
+            if let Some(place) = self.open[index] {
+                let entry = after.find(change, place)?;
+                bytes += entry.as_ref().map_or(0, Entry::bytes);
+                page.changes[index].after = entry;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The questions that find a second side.
+struct After<'a> {
+    current: CachedStatement<'a>,
+    next: CachedStatement<'a>,
+    present_first: bool,
+}
+
+impl<'a> After<'a> {
+    fn prepare(connection: &'a Connection, present_first: bool) -> Result<Self> {
+        let current = format!("SELECT {ENTRY} FROM entries WHERE namespace = ?1 AND key = ?2");
+        let next =
+            format!("SELECT {BEFORE} FROM log WHERE namespace = ?1 AND key = ?2 AND place > ?3 ORDER BY place LIMIT 1");
+        Ok(Self {
+            current: connection.prepare_cached(&current).map_err(explain)?,
+            next: connection.prepare_cached(&next).map_err(explain)?,
+            present_first,
+        })
+    }
+
+    fn find(&mut self, change: &Change, place: i64) -> Result<Option<Entry>> {
+        // An entry that was written last by this very change is what this change made of it.
+        if self.present_first
+            && let Some(entry) = self.current(change, true)?
+        {
+            return Ok(Some(entry));
+        }
+        match self.next(&change.address, place)? {
+            Some(before) => Ok(before),
+            None => self.current(change, false),
+        }
+    }
+
+    fn current(&mut self, change: &Change, own: bool) -> Result<Option<Entry>> {
+        let address = &change.address;
+        let mut rows = self.current.query((address.namespace.as_str(), address.key.as_str())).map_err(explain)?;
+        let Some(row) = rows.next().map_err(explain)? else { return Ok(None) };
+        if own && row::number(row, 1)?.cast_unsigned() != change.revision.get() {
+            return Ok(None);
+        }
+        row::entry(row, 0, || Ok(address.clone()))
+    }
+
+    /// What was there before the next change after `place`; `None` when there is no such change.
+    fn next(&mut self, address: &Address, place: i64) -> Result<Option<Option<Entry>>> {
+        let mut rows = self.next.query((address.namespace.as_str(), address.key.as_str(), place)).map_err(explain)?;
+        let Some(row) = rows.next().map_err(explain)? else { return Ok(None) };
+        row::entry(row, 0, || Ok(address.clone())).map(Some)
+    }
+}
