@@ -24,6 +24,8 @@ use crate::{
 
 /// How many changes a watcher reads at once; a commit is never cut.
 const CHANGES_AT_ONCE: usize = 128;
+/// The same for one that is behind: larger pages cost less for each change.
+const CHANGES_AT_ONCE_BEHIND: usize = 1024;
 
 /// A place in the log of a store: where to go on watching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +136,7 @@ impl WatchBuilder<'_> {
             From::Position(position) => position,
         };
         let id = scope.shared.follower.watch(target.interest.clone());
-        let mut watch = Watch { shared: scope.shared.clone(), target, position, ready: VecDeque::new(), id };
+        let mut watch = Watch { shared: scope.shared.clone(), target, position, ready: VecDeque::new(), behind: false, id };
         // Reads at once, so that one who comes too late is told here and not later.
         watch.shared.follower.marked(id).await;
         watch.read().await?;
@@ -151,6 +153,8 @@ pub struct Watch {
     /// Everything up to here was read; what of it was not handed out stands in `ready`.
     position: Position,
     ready: VecDeque<Batch>,
+    /// Whether there was more to read than the last page held.
+    behind: bool,
     id: u64,
 }
 
@@ -195,19 +199,25 @@ impl Watch {
             lineage: self.position.lineage,
             after: self.position.revision,
             ranges: self.target.range.iter().cloned().collect(),
-            limit: CHANGES_AT_ONCE,
+            limit: if self.behind { CHANGES_AT_ONCE_BEHIND } else { CHANGES_AT_ONCE },
             order: LogOrder::OldestFirst,
             gaps: false,
         };
         let found = self.shared.engine.changes(query).await?;
-        for change in found.changes.into_iter().filter(|change| self.target.matches(&change.address)) {
-            match self.ready.back_mut() {
-                Some(batch) if batch.revision == change.revision => batch.changes.push(change),
-                _ => self.ready.push_back(Batch { revision: change.revision, at: change.at, changes: vec![change] }),
-            }
+        let mut changes = found.changes;
+        changes.retain(|change| self.target.matches(&change.address));
+        // From the last commit to the first, so that each is moved once and the largest, mostly alone, not at all.
+        let mut batches = Vec::new();
+        while let Some(last) = changes.last() {
+            let (revision, at) = (last.revision, last.at);
+            let others = changes.iter().rposition(|change| change.revision != revision).map_or(0, |other| other + 1);
+            let changes = if others == 0 { std::mem::take(&mut changes) } else { changes.split_off(others) };
+            batches.push(Batch { revision, at, changes });
         }
+        self.ready.extend(batches.into_iter().rev());
         self.position.revision = found.through;
-        if found.through < found.head {
+        self.behind = found.through < found.head;
+        if self.behind {
             self.shared.follower.mark(self.id);
         }
         Ok(())
