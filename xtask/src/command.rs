@@ -20,14 +20,24 @@ impl fmt::Display for Failure {
 
 /// Runs cargo, the one that runs us.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), Failure> {
-    run(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments)
+    cargo_with(&[], arguments)
+}
+
+/// As [`cargo`], with these variables set.
+pub(crate) fn cargo_with(variables: &[(&str, &str)], arguments: &[&str]) -> Result<(), Failure> {
+    start(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), variables, arguments)
 }
 
 /// Runs a program with what it prints going where ours goes.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), Failure> {
-    let shown = format!("{} {}", program.rsplit('/').next().unwrap_or(program), arguments.join(" "));
+    start(program, &[], arguments)
+}
+
+fn start(program: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<(), Failure> {
+    let set: String = variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+    let shown = format!("{set}{} {}", program.rsplit('/').next().unwrap_or(program), arguments.join(" "));
     eprintln!("$ {shown}");
-    match Command::new(program).args(arguments).status() {
+    match Command::new(program).envs(variables.iter().copied()).args(arguments).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure::new(format!("{shown}: ended with {status}"))),
         Err(error) => Err(Failure::new(format!("{shown}: cannot be started: {error}"))),

@@ -2,6 +2,7 @@
 //!
 //! Logic that other projects put into shell scripts stands here, so that it runs wherever Rust does.
 
+mod campaigns;
 mod command;
 mod system;
 
@@ -36,11 +37,12 @@ enum Task {
         #[arg(last = true)]
         options: Vec<String>,
     },
-    /// Histories by chance on every engine, as many as there is time for; `soak -- --help` lists the campaigns
+    /// What the test command runs a part of, at full size: long tests, and histories by chance on every engine
+    #[command(after_help = campaigns::list())]
     Soak {
-        /// Which campaign; all of them when none is named
+        /// Which one; all of them when none is named
         campaign: Option<String>,
-        /// How many histories each campaign gets on each engine
+        /// How many histories by chance there are on each engine
         #[arg(long, env = "LARDER_HISTORIES", default_value_t = 10_000)]
         histories: u64,
         /// The first seed; a history that went wrong says which one tells it again
@@ -106,6 +108,14 @@ fn bench(options: &[String]) -> Result<(), Failure> {
 }
 
 fn soak(campaign: Option<String>, histories: u64, seed: u64, options: Vec<String>) -> Result<(), Failure> {
+    for test in campaigns::CAMPAIGNS {
+        if campaign.as_deref() == Some(test.name) {
+            return test.run();
+        }
+        if campaign.is_none() && options.is_empty() {
+            test.run()?;
+        }
+    }
     let mut orders = vec![format!("--histories={histories}"), format!("--seed={seed}")];
     orders.extend(campaign.into_iter().chain(options));
     let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-soak", "--"];
