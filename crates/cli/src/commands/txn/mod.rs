@@ -14,7 +14,7 @@ use crate::{
     input,
     output::Output,
     session::{Missing, Session},
-    text::grouped,
+    text::counted,
 };
 use line::{COMMANDS, Line};
 use work::{Answer, Work};
@@ -89,7 +89,7 @@ async fn commit(output: &mut Output, work: Work, line: u64) -> Result<(), Failur
     };
     let (writes, revision) = (receipt.writes.len() as u64, receipt.revision);
     let json = json!({ "command": "commit", "revision": revision.get(), "writes": writes });
-    Ok(output.done(&json, format_args!("committed {} writes: revision {revision}", grouped(writes)))?)
+    Ok(output.done(&json, format_args!("committed {}: revision {revision}", counted(writes, "write", "writes")))?)
 }
 
 fn tell(output: &mut Output, answer: &Answer) -> Result<(), Failure> {

@@ -124,6 +124,9 @@ impl Transaction {
             collect(&self.within, self.moment, select.clone(), |item: T| item).await?
         };
         self.moment.revision = Some(listing.revision);
+        if select.limit == Some(0) {
+            return Ok(listing);
+        }
         // Where the limit ended it, what comes behind the last one was not looked at.
         self.reads.add_range(match listing.items.last().filter(|_| listing.next.is_some()) {
             Some(last) if select.reverse => range.from(last.address()),
