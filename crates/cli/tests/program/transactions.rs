@@ -174,7 +174,7 @@ fn write_skew_between_two_processes_is_refused() {
     }
     assert_eq!(ann.ask("delete oncall/ann"), "deleted oncall/ann");
     assert_eq!(bob.ask("delete oncall/bob"), "deleted oncall/bob");
-    assert_eq!(ann.ask("commit"), "committed 1 writes: revision 3");
+    assert_eq!(ann.ask("commit"), "committed 1 write: revision 3");
     let (status, error) = bob.end("commit");
     assert_eq!(status, 4, "{error}");
     for part in
@@ -221,7 +221,7 @@ fn only_what_was_read_stands_in_the_way() {
     sandbox.ok(["set", "c", "2"]);
     assert_eq!(reads.ask("get c"), "c\t1", "as of the moment of what was read first");
     assert_eq!(writes.ask("set a 2"), "set a");
-    assert_eq!(writes.ask("commit"), "committed 1 writes: revision 6");
+    assert_eq!(writes.ask("commit"), "committed 1 write: revision 6");
     let (status, error) = reads.end("commit");
     assert_eq!((status, error.as_str()), (0, ""));
 }
