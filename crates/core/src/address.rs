@@ -82,6 +82,13 @@ impl Range {
         Self { start: Edge { namespace: namespace.to_owned(), key: prefix.to_owned() }, end: Some(end) }
     }
 
+    /// The keys of `namespace` from the text `start` on and before the text `end`; `None` is the end of the namespace.
+    pub fn keys(namespace: &Namespace, start: &str, end: Option<&str>) -> Self {
+        let edge = |key: &str| Edge { namespace: namespace.as_str().to_owned(), key: key.to_owned() };
+        let end = end.map_or_else(|| Edge { namespace: after_name(namespace.as_str()), key: String::new() }, edge);
+        Self { start: edge(start), end: Some(end) }
+    }
+
     /// Everything in namespaces that come after `namespace`.
     pub fn after_namespace(namespace: &Namespace) -> Self {
         Self { start: Edge { namespace: after_name(namespace.as_str()), key: String::new() }, end: None }
@@ -261,6 +268,15 @@ mod tests {
         assert!(none.is_empty() && !meets(&none, "b") && !meets(&none, "c"));
         assert_eq!(one.clone().intersect(&Range::all()), one);
         assert_eq!(Range::namespace(&named("b")).intersect(&one), one);
+    }
+
+    #[test]
+    fn a_range_between_texts_holds_its_start_and_not_its_end() {
+        let inside =
+            |end: Option<&str>, key: &str| Range::keys(&Namespace::default(), "b", end).contains(&at("default", key));
+        assert!(inside(Some("d"), "b") && inside(Some("d"), "c") && !inside(Some("d"), "d") && !inside(Some("d"), "a"));
+        assert!(inside(None, "\u{10ffff}") && !inside(None, "a") && !inside(Some("b"), "b"));
+        assert!(!Range::keys(&Namespace::default(), "", None).contains(&at("default2", "a")));
     }
 
     #[test]
