@@ -122,6 +122,11 @@ const NUMBERS_ARE_TEXT: bool = size_of::<serde_json::Number>() > 2 * size_of::<u
 /// The name of that field.
 const NUMBER: &str = "$serde_json::private::Number";
 
+/// Whether an object with this field is no object, but a number that comes as text.
+pub(crate) fn is_number(name: &str) -> bool {
+    NUMBERS_ARE_TEXT && name == NUMBER
+}
+
 /// A number that comes as text, and has to be a finite f64 all the same.
 struct Number;
 
