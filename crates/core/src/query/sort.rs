@@ -83,7 +83,7 @@ impl Sort {
     }
 
     /// The place of `entry` in this order.
-    pub(super) fn rank(&self, entry: &Entry) -> Rank {
+    pub(crate) fn rank(&self, entry: &Entry) -> Rank {
         let slot = |by: &By| {
             let mut found = None;
             sight::each(entry, &by.path, &mut |sight| {
@@ -140,6 +140,11 @@ impl Slot {
 }
 
 impl Rank {
+    /// The last word.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// About how many bytes of memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.slots.iter().filter_map(Slot::value).map(Json::bytes).sum::<usize>()
