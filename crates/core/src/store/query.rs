@@ -235,12 +235,13 @@ async fn sort<T: Held>(
             if full && best.peek().is_some_and(|worst: &Placed<T>| worst.rank <= rank) {
                 continue;
             }
-            let item = make(entry);
-            hold(&mut bytes, item.held() + rank.bytes())?;
-            best.push(Placed { rank, item });
+            // The worst goes first, so that no more is held than the page needs.
             if full && let Some(worst) = best.pop() {
                 bytes -= worst.item.held() + worst.rank.bytes();
             }
+            let item = make(entry);
+            hold(&mut bytes, item.held() + rank.bytes())?;
+            best.push(Placed { rank, item });
         }
     }
     let mut sorted = best.into_sorted_vec();
