@@ -11,7 +11,7 @@ use larder::Durability;
 use crate::commands::lock;
 use crate::commands::{
     backup, bench, clear, commit, completions, delete, diff, export, history, hold, import, metadata, namespaces, number,
-    read, set, status, touch, trim, txn, watch,
+    query, read, set, status, touch, trim, txn, watch,
 };
 
 /// The store that is used when none is named.
@@ -96,6 +96,7 @@ pub(crate) enum Command {
     List(read::ListArguments),
     Scan(read::ScanArguments),
     Count(read::CountArguments),
+    Query(query::QueryArguments),
     Clear(clear::ClearArguments),
     /// Show or change the metadata of an entry
     #[command(subcommand)]

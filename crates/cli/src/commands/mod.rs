@@ -19,6 +19,7 @@ pub(crate) mod metadata;
 pub(crate) mod moment;
 pub(crate) mod namespaces;
 pub(crate) mod number;
+pub(crate) mod query;
 pub(crate) mod read;
 pub(crate) mod retention;
 pub(crate) mod selection;
@@ -40,6 +41,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::List(arguments) => read::list(session, arguments).await,
         Command::Scan(arguments) => read::scan(session, arguments).await,
         Command::Count(arguments) => read::count(session, arguments).await,
+        Command::Query(arguments) => query::run(session, arguments).await,
         Command::Clear(arguments) => clear::clear(session, arguments).await,
         Command::Meta(command) => metadata::run(session, command).await,
         Command::Add(arguments) => number::add(session, arguments).await,

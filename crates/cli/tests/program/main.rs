@@ -15,6 +15,7 @@ mod locks;
 mod moments;
 mod names;
 mod pipes;
+mod queries;
 mod races;
 mod resumes;
 mod sandbox;
