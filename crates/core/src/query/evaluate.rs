@@ -39,6 +39,15 @@ impl<'a> Document<'a> {
         Self { entry, value, metadata: Json::read(entry.metadata.as_str().as_bytes()) }
     }
 
+    /// The tree that `root` stands for, if it stands for one that is there.
+    pub(super) fn tree(&self, root: Root) -> Option<&Json> {
+        match root {
+            Root::Value => self.value.as_ref(),
+            Root::Metadata => self.metadata.as_ref(),
+            Root::Key | Root::Version | Root::Created | Root::Updated => None,
+        }
+    }
+
     fn matches(&self, filter: &Filter) -> bool {
         match filter.node() {
             Node::All(filters) => filters.iter().all(|filter| self.matches(filter)),
@@ -73,6 +82,16 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Whether `test` holds for something that `steps` reach from `value`; as [`Document::reach`], but it looks at no more than
+/// it has to.
+pub(super) fn any(value: &Json, steps: &[Step], test: &mut dyn FnMut(&Json) -> bool) -> bool {
+    match (steps.split_first(), value) {
+        (None, value) => test(value),
+        (Some((Step::Each, rest)), Json::Array(items)) => items.iter().any(|item| any(item, rest, test)),
+        (Some((step, rest)), value) => inside(value, step).into_iter().any(|value| any(value, rest, test)),
+    }
+}
+
 /// Where `step` leads from `value`.
 fn inside<'a>(value: &'a Json, step: &Step) -> Vec<&'a Json> {
     match (value, step) {
@@ -84,7 +103,7 @@ fn inside<'a>(value: &'a Json, step: &Step) -> Vec<&'a Json> {
 }
 
 /// Whether `test` holds for one value that is there.
-fn holds(test: &Test, value: &Json) -> bool {
+pub(super) fn holds(test: &Test, value: &Json) -> bool {
     match test {
         Test::Eq(other) => value == other,
         Test::Ne(other) => value != other,

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 
 use super::{
     condition::{Condition, Test},
+    evaluate::{self, Document},
     filter::{Filter, Node},
     json::Json,
     path::{Path, Root},
@@ -14,9 +15,17 @@ use super::{
 };
 use crate::{entry::Entry, error::Result, time::Timestamp};
 
+/// So many conditions on values are looked for in the text, one after the other. For more of them the text is read into a
+/// tree first, so that the time for an entry does not grow with their number times its size.
+const SCANS_MAX: usize = 16;
+
 /// A filter, ready to be asked about many entries.
 #[derive(Debug)]
-pub struct Matcher(Part);
+pub struct Matcher {
+    part: Part,
+    /// Whether entries are read into trees.
+    pub(super) reads: bool,
+}
 
 #[derive(Debug)]
 enum Part {
@@ -34,13 +43,20 @@ impl Matcher {
     /// # Errors
     /// As [`Filter::check`].
     pub fn new(filter: &Filter) -> Result<Self> {
+        let inside = |condition: &&Condition| matches!(condition.path().root(), Root::Value | Root::Metadata);
+        let reads = filter.conditions().into_iter().filter(inside).count() > SCANS_MAX;
+        Self::reading(filter, reads)
+    }
+
+    pub(super) fn reading(filter: &Filter, reads: bool) -> Result<Self> {
         filter.check()?;
-        Ok(Self(Part::of(filter)))
+        Ok(Self { part: Part::of(filter), reads })
     }
 
     /// Whether the filter lets `entry` through.
     pub fn matches(&self, entry: &Entry) -> bool {
-        self.0.matches(entry)
+        let document = self.reads.then(|| Document::of(entry));
+        self.part.matches(entry, document.as_ref())
     }
 }
 
@@ -70,13 +86,22 @@ impl Part {
         Self::Condition(path.clone(), test)
     }
 
-    fn matches(&self, entry: &Entry) -> bool {
+    fn matches(&self, entry: &Entry, document: Option<&Document<'_>>) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.matches(entry)),
-            Self::Any(parts) => parts.iter().any(|part| part.matches(entry)),
-            Self::Not(part) => !part.matches(entry),
-            Self::Condition(path, Test::Exists(wanted)) => sight::each(entry, path, &mut |_| true) == *wanted,
-            Self::Condition(path, test) => sight::each(entry, path, &mut |sight| holds(test, &sight)),
+            Self::All(parts) => parts.iter().all(|part| part.matches(entry, document)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(entry, document)),
+            Self::Not(part) => !part.matches(entry, document),
+            Self::Condition(path, test) => {
+                let found = match (document, path.root()) {
+                    (Some(document), root @ (Root::Value | Root::Metadata)) => document.tree(root).is_some_and(|tree| {
+                        let exists = matches!(test, Test::Exists(_));
+                        evaluate::any(tree, path.steps(), &mut |value| exists || evaluate::holds(test, value))
+                    }),
+                    _ => sight::each(entry, path, &mut |sight| holds(test, &sight)),
+                };
+                // Of what exists, it was asked whether there is anything.
+                found != matches!(test, Test::Exists(false))
+            }
             Self::Time(Root::Created, test) => holds(test, &Sight::Number(entry.created_at.as_millis().into())),
             Self::Time(_, test) => holds(test, &Sight::Number(entry.updated_at.as_millis().into())),
         }
@@ -102,7 +127,7 @@ fn holds(test: &Test, value: &Sight<'_>) -> bool {
         },
         Test::StartsWith(start) => matches!(value, Sight::Text(text) if text.starts_with(start)),
         Test::EndsWith(end) => matches!(value, Sight::Text(text) if text.ends_with(end)),
-        Test::Exists(wanted) => *wanted,
+        Test::Exists(_) => true,
     }
 }
 

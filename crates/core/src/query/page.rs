@@ -179,8 +179,11 @@ mod tests {
     #[test]
     fn a_bad_cursor_is_refused() {
         let (sort, cursor) = cursor();
-        let other = Sort::by_key().ascending("age").expect("a sort");
-        assert_eq!(cursor.rank(&other).map_err(|error| error.kind()), Err(ErrorKind::Invalid));
+        let shorter = Sort::by_key().descending("age").expect("a sort");
+        let upwards = Sort::by_key().ascending("age").and_then(|sort| sort.ascending("\"a b\"")).expect("a sort");
+        for other in [shorter, upwards] {
+            assert_eq!(cursor.rank(&other).map_err(|error| error.kind()), Err(ErrorKind::Invalid), "{other}");
+        }
         assert!(cursor.rank(&sort).is_ok());
 
         let text = cursor.to_string();

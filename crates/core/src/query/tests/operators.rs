@@ -257,3 +257,15 @@ fn damaged_json_does_no_harm() {
         !Matcher::new(&Filter::parse("$value = [[]]").expect("a filter")).is_ok_and(|m| m.matches(&entry("k", deep, "{}")))
     );
 }
+
+/// A thousand conditions on a value of a megabyte cost about as much as reading it, not a thousand times that.
+#[test]
+fn many_conditions_on_a_large_value_are_answered_from_a_tree() {
+    let filter = |count: usize| Filter::any((0..count).map(|n| super::super::field(format!("z{n}").as_str()).eq(1023)));
+    let fields: Vec<String> = (0..60_000).map(|n| format!("\"f{n}\":{n}")).collect();
+    let large = entry("k", json(&format!("{{{},\"z1023\":1023}}", fields.join(","))), "{}");
+    for (count, reads, found) in [(16, false, false), (17, true, false), (1024, true, true)] {
+        let matcher = Matcher::new(&filter(count)).expect("valid");
+        assert_eq!((matcher.reads, matcher.matches(&large)), (reads, found), "{count}");
+    }
+}

@@ -187,8 +187,8 @@ proptest! {
 
     /// The fast way is the reference, whatever the text looks like.
     #[test]
-    fn the_fast_way_answers_as_the_reference(filter in any_filter(), entries in vec(any_entry(), 1..4)) {
-        let matcher = Matcher::new(&filter).expect("valid");
+    fn the_fast_way_answers_as_the_reference(filter in any_filter(), entries in vec(any_entry(), 1..4), reads in any::<bool>()) {
+        let matcher = Matcher::reading(&filter, reads).expect("valid");
         for entry in &entries {
             prop_assert_eq!(matcher.matches(entry), matches(&filter, entry), "{} of {:?}", filter, entry.value.bytes());
         }
