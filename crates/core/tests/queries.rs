@@ -23,6 +23,7 @@ impl World for Still {
     fn random(&self) -> u128 {
         7
     }
+    #[expect(clippy::disallowed_methods, reason = "this is the world, which has threads")]
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         std::thread::spawn(move || block_on(task));
     }

@@ -186,9 +186,12 @@ async fn walk<T: Held>(
     sieve.reverse = reverse;
     start.into_iter().for_each(|start| sieve.skip_to(start));
     let limit = query.limit.unwrap_or(usize::MAX);
+    if limit == 0 {
+        sieve.range = None;
+    }
     let (mut items, mut bytes, mut last, mut more) = (Vec::new(), 0, None, false);
     let mut offset = query.offset;
-    'pages: while limit > 0 {
+    'pages: loop {
         // One more than is wanted tells whether there is a next page.
         let wanted = offset.saturating_add(limit - items.len()).saturating_add(1);
         let Some(entries) = sieve.page(if query.filter.is_everything() { wanted } else { PAGE_ITEMS }).await? else { break };

@@ -103,7 +103,7 @@ pub(super) fn any_filter() -> impl Strategy<Value = Filter> {
 fn styled(json: &Json, style: &mut u64, to: &mut String) {
     let mut chance = |of: u64| {
         *style = style.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (*style >> 33) % of == 0
+        (*style >> 33).is_multiple_of(of)
     };
     let blank = if chance(3) { " \n" } else { "" };
     to.push_str(blank);
