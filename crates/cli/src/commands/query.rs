@@ -50,12 +50,17 @@ pub(crate) struct QueryArguments {
 
 pub(crate) async fn run(session: &mut Session, arguments: QueryArguments) -> Result<(), Failure> {
     let question = Question::parse(&arguments.question)?;
+    // In the order in which they were asked for; a row has them by name.
+    let columns: Vec<String> = match &question {
+        Question::Fields(_, paths) => paths.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
     let store = session.open(Missing::Tell).await?;
     let answer = store.ask(question).await?;
     let output = &mut session.output;
     match &answer {
         Answer::Entries(found) => entries(output, found)?,
-        Answer::Fields(found) => rows(output, found)?,
+        Answer::Fields(found) => rows(output, &columns, found)?,
         Answer::Aggregate(aggregated) => aggregate(output, aggregated)?,
     }
     Ok(())
@@ -71,18 +76,15 @@ fn entries(output: &mut Output, found: &Matched<Entry>) -> Result<(), Failure> {
     end(output, found.next.as_ref())
 }
 
-fn rows(output: &mut Output, found: &Matched<Row>) -> Result<(), Failure> {
+fn rows(output: &mut Output, columns: &[String], found: &Matched<Row>) -> Result<(), Failure> {
     if output.json {
         found.items.iter().try_for_each(|row| output.line(row))?;
     } else {
-        let mut names: Vec<&str> = found.items.iter().flat_map(|row| row.fields.keys().map(String::as_str)).collect();
-        names.sort_unstable();
-        names.dedup();
         let cells = |row: &Row| {
-            let fields = names.iter().map(|name| row.fields.get(*name).map_or_else(String::new, cell));
+            let fields = columns.iter().map(|name| row.fields.get(name).map_or_else(String::new, cell));
             std::iter::once(one_line(&row.key)).chain(fields).collect()
         };
-        let header: Vec<&str> = std::iter::once("key").chain(names.iter().copied()).collect();
+        let header: Vec<&str> = std::iter::once("key").chain(columns.iter().map(String::as_str)).collect();
         table(output, &header, found.items.iter().map(cells).collect())?;
     }
     end(output, found.next.as_ref())

@@ -22,7 +22,7 @@ fn a_query_is_answered_a_line_a_row() {
     let sandbox = people();
     for (question, expected) in [
         ("age >= 18", "ann\t{\"name\":\"Ann\",\"age\":31,\"tags\":[\"x\",\"y\"]}\n"),
-        ("tags *= \"y\" sort age fields name, age", "bob\t17\tBob\nann\t31\tAnn\n"),
+        ("tags *= \"y\" sort age fields name, age", "bob\tBob\t17\nann\tAnn\t31\n"),
         ("name exists sort -age fields age, name", "ann\t31\tAnn\nbob\t17\tBob\ncid\t\tC\\tid\n"),
         ("count", "4\n"),
         ("tags[] = \"y\" count", "2\n"),
