@@ -243,6 +243,7 @@ proptest! {
                 let page = store.query(query.clone()).await.expect("a page");
                 prop_assert!(page.items.len() == size || page.next.is_none());
                 visited.extend(page.items);
+                prop_assert!(visited.len() <= whole.items.len(), "it goes on and on");
                 let Some(next) = page.next else { break };
                 query = query.after(next.to_string().parse().expect("a cursor"));
             }
@@ -266,6 +267,7 @@ proptest! {
             loop {
                 let page = store.query(query.clone()).await.expect("a page");
                 visited.extend(page.items.into_iter().map(|entry| entry.address.key.as_str().to_owned()));
+                prop_assert!(visited.len() < 1_000, "it goes on and on");
                 let Some(next) = page.next else { break };
                 query = query.after(next);
                 // Only until there would be too many: else pages could go on for ever.

@@ -3,7 +3,9 @@
 use std::{str::FromStr, time::Duration};
 
 use clap::Args;
-use larder::{AsOf, Entry, Error, ErrorKind, Key, Pages, Result, Revision, Select, Store, Timestamp, View};
+use larder::{
+    Answer, AsOf, Entry, Error, ErrorKind, Key, Pages, Question, Result, Revision, Select, Store, Timestamp, View,
+};
 
 use super::read::absent;
 use crate::{failure::Failure, input, session::Session};
@@ -107,6 +109,13 @@ impl Sight {
         match &self.view {
             Some(view) => view.count(select).await,
             None => self.store.count(select).await,
+        }
+    }
+
+    pub(crate) async fn ask(&self, question: Question) -> Result<Answer> {
+        match &self.view {
+            Some(view) => view.ask(question).await,
+            None => self.store.ask(question).await,
         }
     }
 

@@ -9,7 +9,7 @@ use larder::{
 };
 use serde_json::json;
 
-use super::read::value_line;
+use super::{moment::AsOfArgument, read::value_line};
 use crate::{
     failure::Failure,
     output::Output,
@@ -46,6 +46,9 @@ pub(crate) struct QueryArguments {
     /// The question; without it, every entry
     #[arg(value_name = "FILTER", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     question: String,
+
+    #[command(flatten)]
+    as_of: AsOfArgument,
 }
 
 pub(crate) async fn run(session: &mut Session, arguments: QueryArguments) -> Result<(), Failure> {
@@ -55,8 +58,8 @@ pub(crate) async fn run(session: &mut Session, arguments: QueryArguments) -> Res
         Question::Fields(_, paths) => paths.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     };
-    let store = session.open(Missing::Tell).await?;
-    let answer = store.ask(question).await?;
+    let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
+    let answer = sight.ask(question).await?;
     let output = &mut session.output;
     match &answer {
         Answer::Entries(found) => entries(output, found)?,

@@ -37,6 +37,7 @@ fn a_query_is_answered_a_line_a_row() {
         assert_eq!(sandbox.ok(["query", question]).text(), expected, "{question}");
     }
     assert_eq!(sandbox.ok(["query"]).lines().len(), 4);
+    assert_eq!(sandbox.ok(["query", "sum age", "--as-of", "1"]).text(), "31\n", "before there were others");
 }
 
 #[test]
