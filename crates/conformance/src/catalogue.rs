@@ -257,6 +257,8 @@ macro_rules! __catalogue {
             g7_a_wait_that_is_given_up_loses_nothing
             /// A guest hears of its neighbours, or somebody hears what the store keeps about itself.
             g7_a_watch_hears_its_namespace_alone
+            /// A filter looks at one side of a change, and what ceases to pass goes without a word.
+            g7_a_filter_tells_what_comes_and_what_goes
         }
         "G8" expiry {
             /// One way of reading forgets to ask whether an entry has expired, or asks the engine's own clock.

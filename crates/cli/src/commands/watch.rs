@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal, Write as _};
 
 use clap::Args;
-use larder::{Error, ErrorKind, Glob, Key, Namespace, Revision, Store, WatchBuilder};
+use larder::{Error, ErrorKind, Filter, Glob, Key, Namespace, Revision, Store, WatchBuilder};
 
 use super::change;
 use crate::{
@@ -30,10 +30,15 @@ Examples:
   larder watch workloads/ --json                  the keys that begin with workloads/
   larder watch --key config --count 1             wait until config changes
   larder watch --glob '*/web' --from 0            all that the log still holds, then what comes
+  larder watch --where 'state = \"failed\"'         what comes to fail, and what ceases to
   larder watch --all-namespaces --json --from 1234 | my-program")]
 pub(crate) struct WatchArguments {
     #[command(flatten)]
     target: Target,
+
+    /// Only entries that this filter lets through, before the change or after it; `larder query --help` tells how to write it
+    #[arg(long = "where", value_name = "FILTER")]
+    filter: Option<String>,
 
     /// Everything after this revision, and then what comes; without it, from now on
     #[arg(long, value_name = "REVISION")]
@@ -79,8 +84,12 @@ enum Watched {
 
 pub(crate) async fn run(session: &mut Session, arguments: WatchArguments) -> Result<(), Failure> {
     let watched = arguments.target.checked()?;
+    let filter = arguments.filter.as_deref().map(Filter::parse).transpose()?;
     let store = session.open(Missing::Tell).await?;
     let mut builder = watched.on(&store);
+    if let Some(filter) = filter {
+        builder = builder.filter(filter);
+    }
     if let Some(from) = arguments.from {
         builder = builder.after(Revision::new(from));
     }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, future::IntoFuture as _};
 
 use futures_lite::future::{block_on, poll_once};
 use larder_core::{
-    ChangeKind, ErrorKind, Glob, Lineage, Position, Receipt, Retention, Revision, Store, Timestamp, Trim, Watch,
-    WatchBuilder,
+    ChangeKind, ErrorKind, Glob, Lineage, Position, Receipt, Retention, Revision, Store, Timestamp, Trim, Value, Watch,
+    WatchBuilder, field,
 };
 
 use crate::{
@@ -295,4 +295,29 @@ pub(super) fn g7_a_watch_hears_its_namespace_alone(ground: &Ground) {
     told("a watch of the first namespace", &found[0], &batches(&log, |address| address.namespace == *store.namespace()));
     told("a watch of the other", &found[1], &batches(&log, |address| address.namespace == space));
     told("a watch of the store", &found[2], &batches(&log, |address| !address.namespace.is_reserved()));
+}
+
+/// A filter on a watch tells what comes to be let through, and what ceases to be.
+pub(crate) fn g7_a_filter_tells_what_comes_and_what_goes(ground: &Ground) {
+    let seam = ground.open();
+    let store = seam.store();
+    let mut watch = started(store.watch("job/").filter(field("state").eq("failed")));
+    let states = [("a", r#"{"state":"new"}"#), ("b", r#"{"state":"failed"}"#), ("a", r#"{"state":"failed"}"#)];
+    for (key, value) in states {
+        block_on(store.set(format!("job/{key}"), Value::detect(value)).into_future()).expect("sets");
+    }
+    block_on(store.set("elsewhere", Value::detect(r#"{"state":"failed"}"#)).into_future()).expect("sets");
+    block_on(store.set("job/a", Value::detect(r#"{"state":"done"}"#)).into_future()).expect("sets");
+    block_on(store.set("job/a", Value::detect(r#"{"state":"new"}"#)).into_future()).expect("sets");
+    let end = block_on(store.delete("job/b")).map(|_| seam.status().revision).expect("deletes");
+    let told = until(&ground.world, &mut watch, end);
+    let told: Vec<_> =
+        told.iter().flat_map(|batch| &batch.changes).map(|change| (&*change.address.key, change.kind)).collect();
+    let expected = [
+        ("job/b", ChangeKind::Created),
+        ("job/a", ChangeKind::Updated),
+        ("job/a", ChangeKind::Updated),
+        ("job/b", ChangeKind::Deleted),
+    ];
+    assert_eq!(told, expected);
 }

@@ -19,6 +19,7 @@ use crate::{
     glob::Glob,
     id::{Lineage, Revision},
     key::IntoKey,
+    query::{Filter, Matcher},
     time::Timestamp,
 };
 
@@ -62,6 +63,7 @@ struct Target {
     /// `None` is everything but what the store keeps about itself.
     range: Option<Range>,
     glob: Option<Glob>,
+    filter: Option<Matcher>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +80,7 @@ impl Scope {
             range: Some(Range::key(&address)),
             interest: Interest::Key(address),
             glob: None,
+            filter: None,
         });
         WatchBuilder { scope: self, target, from: From::Now }
     }
@@ -88,7 +91,7 @@ impl Scope {
         // Of what this scope is bound to and what was asked for, the longer one says more; the range has the last word.
         let interest = if prefix.len() < self.bound().len() { self.bound() } else { prefix };
         let interest = Interest::Prefix(self.namespace.clone(), interest.to_owned());
-        WatchBuilder { scope: self, target: Ok(Target { interest, range, glob: None }), from: From::Now }
+        WatchBuilder { scope: self, target: Ok(Target { interest, range, glob: None, filter: None }), from: From::Now }
     }
 
     /// Watches the keys of this namespace that match `glob`.
@@ -104,12 +107,22 @@ impl Scope {
 impl Store {
     /// Watches every namespace.
     pub fn watch_all(&self) -> WatchBuilder<'_> {
-        let target = Target { interest: Interest::Store, range: None, glob: None };
+        let target = Target { interest: Interest::Store, range: None, glob: None, filter: None };
         WatchBuilder { scope: self, target: Ok(target), from: From::Now }
     }
 }
 
 impl WatchBuilder<'_> {
+    /// Only changes of entries that `filter` lets through, before the change or after it: so what comes to be let through
+    /// is told, and what ceases to be.
+    pub fn filter(mut self, filter: impl Into<Filter>) -> Self {
+        self.target = self.target.and_then(|target| {
+            let filter = Some(Matcher::new(&filter.into())?);
+            Ok(Target { filter, ..target })
+        });
+        self
+    }
+
     /// Everything that came after `revision`, and then what comes.
     pub fn after(mut self, revision: Revision) -> Self {
         self.from = From::Revision(revision);
@@ -205,7 +218,7 @@ impl Watch {
         };
         let found = self.shared.engine.changes(query).await?;
         let mut changes = found.changes;
-        changes.retain(|change| self.target.matches(&change.address));
+        changes.retain(|change| self.target.matches(change));
         // From the last commit to the first, so that each is moved once and the largest, mostly alone, not at all.
         let mut batches = Vec::new();
         while let Some(last) = changes.last() {
@@ -239,9 +252,12 @@ impl Drop for Unread {
 }
 
 impl Target {
-    fn matches(&self, address: &Address) -> bool {
-        let glob = self.glob.as_ref().is_none_or(|glob| glob.matches(&address.key));
-        glob && (self.range.is_some() || !address.namespace.is_reserved())
+    fn matches(&self, change: &Change) -> bool {
+        let Address { namespace, key } = &change.address;
+        let passes = |filter: &Matcher| change.before.iter().chain(&change.after).any(|entry| filter.matches(entry));
+        (self.range.is_some() || !namespace.is_reserved())
+            && self.glob.as_ref().is_none_or(|glob| glob.matches(key))
+            && self.filter.as_ref().is_none_or(passes)
     }
 }
 
