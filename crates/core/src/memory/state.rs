@@ -35,7 +35,9 @@ pub(super) struct State {
     /// The log holds what came after this revision, but for namespaces that say otherwise.
     oldest: Revision,
     /// When stored entries expire; those that never do are not here.
-    expiries: BTreeSet<(Timestamp, Address)>,
+    expiries: BTreeMap<Timestamp, BTreeSet<Address>>,
+    /// How many changes the log holds.
+    changes: u64,
     /// What became of every id that is still remembered.
     ids: BTreeMap<CommitId, Fate>,
     /// Ids made before this moment are forgotten.
@@ -108,7 +110,8 @@ impl State {
             head: Revision::ZERO,
             namespaces: BTreeMap::new(),
             log: VecDeque::new(),
-            expiries: BTreeSet::new(),
+            expiries: BTreeMap::new(),
+            changes: 0,
             oldest: Revision::ZERO,
             ids: BTreeMap::new(),
             ids_since: Timestamp::EPOCH,
@@ -219,14 +222,16 @@ impl State {
             };
             let expiry = |entry: &Option<Entry>| Some((entry.as_ref()?.expires_at?, write.address.clone()));
             if let Some(expiry) = expiry(&slot.entry) {
-                self.expiries.remove(&expiry);
+                forget_expiry(&mut self.expiries, &expiry);
             }
             let mut before = match effect.store {
                 Store::Keep => None,
                 Store::Put(entry) => slot.entry.replace(*entry),
                 Store::Remove => slot.entry.take(),
             };
-            self.expiries.extend(expiry(&slot.entry));
+            if let Some((at, address)) = expiry(&slot.entry) {
+                self.expiries.entry(at).or_default().insert(address);
+            }
             if effect.expired {
                 log(ChangeKind::Expired, before.take());
             }
@@ -234,6 +239,7 @@ impl State {
                 log(kind, before);
             }
         }
+        self.changes += record.changes.len() as u64;
         if !record.changes.is_empty() {
             self.head = revision;
             self.log.push_back(record);
@@ -273,14 +279,16 @@ impl State {
     }
 
     pub(super) fn expired(&self, now: Timestamp, limit: usize) -> Vec<Address> {
-        let expired = self.expiries.iter().take_while(|(at, _)| *at <= now);
-        expired.take(limit).map(|(_, address)| address.clone()).collect()
+        self.expiries.range(..=now).flat_map(|(_, addresses)| addresses).take(limit).cloned().collect()
     }
 
     pub(super) fn status(&self, now: Timestamp) -> EngineStatus {
-        let all = Range::all();
-        let live = self.range(&all).filter(|entry| !entry.is_expired(now));
-        let (entries, bytes) = live.fold((0, 0), |(entries, bytes), entry| (entries + 1, bytes + entry.bytes()));
+        // What has expired is counted off, so that asking costs no more than that.
+        let expired = self.expiries.range(..=now).flat_map(|(_, addresses)| addresses);
+        let expired: Vec<u64> = expired.filter_map(|address| self.stored(address)).map(Entry::bytes).collect();
+        let stored = self.namespaces.values().map(|room| room.usage);
+        let entries = stored.clone().map(|usage| usage.entries).sum::<u64>() - expired.len() as u64;
+        let bytes = stored.map(|usage| usage.bytes).sum::<u64>() - expired.iter().sum::<u64>();
         EngineStatus {
             store: self.store,
             lineage: Lineage::ZERO,
@@ -289,8 +297,17 @@ impl State {
             bytes,
             size: None,
             oldest: self.oldest,
-            changes: self.log.iter().map(|record| record.changes.iter().flatten().count() as u64).sum(),
+            changes: self.changes,
             log_bytes: self.namespaces.values().map(|room| room.usage.log_bytes).sum(),
+        }
+    }
+}
+
+fn forget_expiry(expiries: &mut BTreeMap<Timestamp, BTreeSet<Address>>, (at, address): &(Timestamp, Address)) {
+    if let Some(addresses) = expiries.get_mut(at) {
+        addresses.remove(address);
+        if addresses.is_empty() {
+            expiries.remove(at);
         }
     }
 }

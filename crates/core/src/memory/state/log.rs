@@ -1,12 +1,13 @@
 //! The log of the memory engine: read with both sides, undone, trimmed.
 
+use std::ops::Bound;
+
 use super::{Before, Record, Slot, State};
 use crate::{
     address::{Address, Range},
     change::{Change, Changes, ChangesQuery, LogOrder, Trim, Trimmed, Undo, Undone},
     commit::Found,
     engine::Page,
-    entry::Entry,
     error::{Error, Result},
     id::{CommitId, Lineage, Revision},
     key::Key,
@@ -30,8 +31,9 @@ impl State {
                 return Some(Found::Changed(record.revision));
             }
         }
-        let expires_between = |entry: &Entry| entry.is_expired(now) != entry.is_expired(read_at);
-        self.range(range).any(expires_between).then_some(Found::Expired)
+        let (earlier, later) = (now.min(read_at), now.max(read_at));
+        let between = self.expiries.range((Bound::Excluded(earlier), Bound::Included(later)));
+        between.flat_map(|(_, addresses)| addresses).any(|address| range.contains(address)).then_some(Found::Expired)
     }
 
     pub(in crate::memory) fn changes(&self, query: &ChangesQuery) -> Result<Changes> {
@@ -136,6 +138,7 @@ impl State {
                 room.forget(key, change.bytes());
             }
         }
+        self.changes -= changes;
         self.oldest = self.oldest.max(trim.through.min(self.head));
         let oldest = self.oldest;
         self.namespaces.retain(|_, room| !room.slots.is_empty() || room.oldest > oldest);
@@ -157,6 +160,7 @@ impl State {
             let change = self.log[at].changes[*ordinal].take().expect("a slot names what the log still holds");
             room.forget(key, change.bytes());
         }
+        self.changes -= places.len() as u64;
         Trimmed { oldest, changes: places.len() as u64, ids: 0 }
     }
 
