@@ -19,6 +19,7 @@ mod keeping;
 mod log;
 mod model;
 mod namespaces;
+mod once;
 mod order;
 mod outcome;
 mod race;

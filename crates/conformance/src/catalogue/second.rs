@@ -117,6 +117,10 @@ macro_rules! __catalogue_second {
             /// An id is used for another commit, and the first one's answers are dealt out to other writes.
             g14_an_id_names_one_commit
         }
+        "G14" once {
+            /// Who was not told what became of a commit sends it again, and it happens again; or is told that it did not.
+            g14_once_is_once_wherever_the_line_is_cut
+        }
         "G7" faults {
             /// The engine could not be reached for a moment, and whoever was to look takes that for having looked.
             g7_a_look_that_fails_is_not_taken_for_a_look

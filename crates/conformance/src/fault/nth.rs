@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Refused,
     /// It arrives and is done, and its answer is lost.
     AnswerLost,
+    /// It never arrives, and nobody can tell.
+    Lost,
 }
 
 /// An engine of which one call fails.
@@ -53,7 +55,7 @@ impl Nth {
     fn call<'a, T: Send + 'a>(&'a self, call: impl FnOnce() -> BoxFuture<'a, Result<T>>) -> BoxFuture<'a, Result<T>> {
         match self.turn() {
             None => call(),
-            Some(Failure::Refused) => Box::pin(std::future::ready(Err(gone()))),
+            Some(Failure::Refused | Failure::Lost) => Box::pin(std::future::ready(Err(gone()))),
             Some(Failure::AnswerLost) => {
                 let calling = call();
                 Box::pin(async move {
@@ -78,9 +80,11 @@ impl Engine for Nth {
         match self.turn() {
             None => self.below.commit(group),
             Some(Failure::Refused) => Box::pin(std::future::ready(group.iter().map(|_| Err(gone())).collect())),
-            Some(Failure::AnswerLost) => Box::pin(async move {
+            Some(failure) => Box::pin(async move {
                 let ids: Vec<CommitId> = group.iter().map(|commit| commit.id).collect();
-                drop(self.below.commit(group).await);
+                if failure == Failure::AnswerLost {
+                    drop(self.below.commit(group).await);
+                }
                 ids.into_iter().map(|id| Err(Error::outcome_unknown(id, "the case has cut the line"))).collect()
             }),
         }
