@@ -1,9 +1,10 @@
 //! Undoing: what the addresses of a range were at a past revision, where they have changed since.
 
-use larder_core::{Entry, Result, Revision, Snapshot, Undo, Undone, engine::Page};
+use larder_core::{Address, Entry, Key, Namespace, Result, Revision, Snapshot, Undo, Undone, engine::Page};
 use rusqlite::{Connection, ToSql};
 
 use crate::{
+    apply::PLACES,
     error::explain,
     log::{self, BEFORE},
     read::{PAGE_BYTES_MAX, one_moment, within},
@@ -11,6 +12,13 @@ use crate::{
 };
 
 pub(crate) fn undo(connection: &Connection, undo: &Undo) -> Result<Snapshot<Page<Undone>>> {
+    if undo.range.is_one_key()
+        && undo.limit > 0
+        && let Some((namespace, key, _)) = undo.range.within_namespace()
+        && let Some(page) = one_key(connection, undo, namespace, key)?
+    {
+        return Ok(page);
+    }
     one_moment(connection, |connection| {
         let ranges = std::slice::from_ref(&undo.range);
         let (head, first) = log::reached(connection, undo.lineage, undo.after, Some(ranges))?;
@@ -43,6 +51,32 @@ pub(crate) fn undo(connection: &Connection, undo: &Undo) -> Result<Snapshot<Page
         }
         Ok(Snapshot { revision, value: page })
     })
+}
+
+/// One key alone, in a single statement, which is a moment of its own; `None` where more has to be asked.
+fn one_key(connection: &Connection, undo: &Undo, namespace: &str, key: &str) -> Result<Option<Snapshot<Page<Undone>>>> {
+    let sql = format!(
+        "SELECT store.lineage, store.revision, max(store.oldest, coalesce((SELECT max(oldest) FROM namespaces WHERE oldest > 0), 0)), \
+         log.place, {BEFORE} FROM store LEFT JOIN log ON place = \
+         (SELECT place FROM log WHERE namespace = ?1 AND key = ?2 AND place >= ?3 ORDER BY place LIMIT 1)"
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(explain)?;
+    let after = i64::try_from(undo.after.get()).unwrap_or(i64::MAX);
+    let first = after.saturating_add(1).saturating_mul(PLACES);
+    let mut rows = statement.query((namespace, key, first)).map_err(explain)?;
+    let Some(row) = rows.next().map_err(explain)? else { return Ok(None) };
+    let (lineage, head) = (row::number(row, 0)?.cast_unsigned(), row::number(row, 1)?);
+    // Whether that is so for this very namespace is asked elsewhere.
+    if lineage != undo.lineage.get() || after > head || after < row::number(row, 2)? {
+        return Ok(None);
+    }
+    let mut page = Page { items: Vec::new(), more: false };
+    if row::optional(row, 3)?.is_some() {
+        let address = Address::new(Namespace::new(namespace)?, Key::new(key)?);
+        let entry = row::entry(row, 4, || Ok(address.clone()))?;
+        page.items.push(Undone { address, entry });
+    }
+    Ok(Some(Snapshot { revision: Revision::new(head.cast_unsigned()), value: page }))
 }
 
 /// So many changes are looked through for those of a range, rather than all that the log tells of the range.

@@ -26,6 +26,8 @@ pub(super) struct Moment {
     lineage: Option<Lineage>,
     /// What has expired by then is not there.
     pub(super) now: Timestamp,
+    /// Whether it is so long ago that most of what is asked for has changed since.
+    long_ago: bool,
 }
 
 /// What a page is made of.
@@ -65,12 +67,17 @@ impl Item for Address {
 impl Moment {
     /// The present: the first read settles the revision.
     pub(super) fn present(now: Timestamp) -> Self {
-        Self { revision: None, lineage: None, now }
+        Self { revision: None, lineage: None, now, long_ago: false }
     }
 
     /// The state at `revision` of `lineage`, seen with the clock at `now`.
     pub(super) fn past(lineage: Lineage, revision: Revision, now: Timestamp) -> Self {
-        Self { revision: Some(revision), lineage: Some(lineage), now }
+        Self { revision: Some(revision), lineage: Some(lineage), now, long_ago: false }
+    }
+
+    /// The same moment, of which most is to be found in the log.
+    pub(super) fn long_ago(self) -> Self {
+        Self { long_ago: true, ..self }
     }
 
     /// What is at `address`.
@@ -80,6 +87,12 @@ impl Moment {
 
     /// What is at `addresses`, in the same order.
     pub(super) async fn get_many(&mut self, scope: &Scope, addresses: Vec<Address>) -> Result<Vec<Option<Entry>>> {
+        if self.long_ago
+            && let ([address], Some(revision)) = (&addresses[..], self.revision)
+            && let Some(undone) = self.undo(scope, Range::key(address), false, revision).await?.items.pop()
+        {
+            return Ok(vec![undone.entry.filter(|entry| !entry.is_expired(self.now))]);
+        }
         let Snapshot { revision: head, value: mut entries } = scope.engine().get(addresses.clone(), self.now).await?;
         let Some(revision) = self.since(head) else { return Ok(entries) };
         for (address, entry) in addresses.iter().zip(&mut entries) {

@@ -47,6 +47,8 @@ pub struct View {
     scope: Scope,
     position: Position,
     now: Timestamp,
+    /// Whether it was asked for as something past.
+    long_ago: bool,
 }
 
 impl Scope {
@@ -57,7 +59,7 @@ impl Scope {
     pub async fn view(&self) -> Result<View> {
         let now = self.world().now();
         let EngineStatus { lineage, revision, .. } = self.engine().status(now).await?;
-        Ok(View { scope: self.clone(), position: Position { lineage, revision }, now })
+        Ok(View { scope: self.clone(), position: Position { lineage, revision }, now, long_ago: false })
     }
 
     /// A view of the past, as far as the log tells it.
@@ -94,7 +96,7 @@ impl Scope {
         let own =
             ChangesQuery { limit: 1, ranges: vec![self.all()], ..ChangesQuery::after(present.position.lineage, revision) };
         self.engine().changes(own).await?;
-        Ok(View { position: Position { revision, ..present.position }, now, ..present })
+        Ok(View { position: Position { revision, ..present.position }, now, long_ago: true, ..present })
     }
 }
 
@@ -192,7 +194,8 @@ impl View {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        Moment::past(self.position.lineage, self.position.revision, self.now)
+        let moment = Moment::past(self.position.lineage, self.position.revision, self.now);
+        if self.long_ago { moment.long_ago() } else { moment }
     }
 
     /// The first commit after `after` that the log still tells of, whoever made it.
