@@ -26,6 +26,7 @@ use crate::{
     id::{CommitId, Lineage, Revision, StoreId},
     limits::Limits,
     namespace::Namespace,
+    query::{Condition, Filter, Fit},
     send::{BoxFuture, Shared},
     time::Timestamp,
 };
@@ -96,6 +97,39 @@ pub trait Engine: Debug + Shared + 'static {
     fn backup(&self) -> Option<&dyn Backup> {
         None
     }
+
+    /// The ability to sort out by itself, where the entries are, what a filter does not let through.
+    fn pushdown(&self) -> Option<&dyn Pushdown> {
+        None
+    }
+}
+
+/// Answers filters where the entries are, so that what they do not let through never leaves the engine.
+///
+/// What a filter means is said by [`query`](crate::query); an engine that answers it by itself has to answer the same, or
+/// say of which conditions it knows less.
+pub trait Pushdown: Shared {
+    /// How well the engine answers `condition` by itself; always the same for the same condition.
+    fn fit(&self, condition: &Condition) -> Fit;
+
+    /// As [`Engine::scan`], but of what `filter` lets through alone; the limit is one on that.
+    ///
+    /// `filter` is the native part of a [`Plan`](crate::query::Plan) that was made with [`Pushdown::fit`]. What it lets
+    /// through is there, and nothing is there beside it but what a condition with [`Fit::Loose`] lets through. A call may
+    /// end early with few items or none, so that it never looks at more than a bounded number of entries.
+    fn filter(&self, scan: Scan, filter: Filter) -> BoxFuture<'_, Result<Snapshot<Filtered>>>;
+}
+
+/// What a filter let through of a part of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filtered {
+    /// In the order asked for.
+    pub items: Vec<Entry>,
+    /// How many entries were looked at.
+    pub examined: u64,
+    /// The last address that was looked at, where there may be more behind it: at or after that of the last item. `None`
+    /// is the end of the range.
+    pub through: Option<Address>,
 }
 
 /// Writes copies of a store into files.

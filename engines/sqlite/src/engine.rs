@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Limits,
     Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Backup, Capabilities, EngineStatus, Page, Reach, Resolution, Scan},
+    engine::{Backup, Capabilities, EngineStatus, Page, Pushdown, Reach, Resolution, Scan},
 };
 
 use crate::{
@@ -153,6 +153,10 @@ impl Engine for SqliteEngine {
     }
 
     fn backup(&self) -> Option<&dyn Backup> {
+        Some(self)
+    }
+
+    fn pushdown(&self) -> Option<&dyn Pushdown> {
         Some(self)
     }
 }

@@ -19,6 +19,7 @@
 
 mod apply;
 mod backup;
+mod condition;
 mod config;
 mod engine;
 mod error;
@@ -28,6 +29,7 @@ mod lineage;
 mod log;
 mod new_file;
 mod presence;
+mod pushdown;
 mod read;
 mod readers;
 mod row;

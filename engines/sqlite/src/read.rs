@@ -136,7 +136,7 @@ fn page<T>(
 /// The condition that sorts out what has expired, if anything has; the moment is parameter 1.
 ///
 /// Mostly nothing has, and then the index of keys alone answers what is asked of keys alone.
-fn live(connection: &Connection, now: Timestamp) -> Result<&'static str> {
+pub(crate) fn live(connection: &Connection, now: Timestamp) -> Result<&'static str> {
     let mut statement =
         connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM entries WHERE expires_at <= ?1)").map_err(explain)?;
     let expired = statement.query_row([now.as_millis()], |row| row.get(0)).map_err(explain)?;

@@ -7,10 +7,11 @@ use super::Scope;
 use crate::{
     address::{Address, Range},
     change::{Undo, Undone},
-    engine::{Engine, Page, Scan, Snapshot},
+    engine::{Engine, Filtered, Page, Pushdown, Scan, Snapshot},
     entry::Entry,
     error::{Error, ErrorKind, Result},
     id::{Lineage, Revision},
+    query::Filter,
     send::BoxFuture,
     time::Timestamp,
 };
@@ -28,6 +29,22 @@ pub(super) struct Moment {
     pub(super) now: Timestamp,
     /// Whether it is so long ago that most of what is asked for has changed since.
     long_ago: bool,
+}
+
+/// A part of a range as it is at `head`, up to `last`; `None` is the end of the range.
+struct Read<T> {
+    head: Revision,
+    items: Vec<T>,
+    last: Option<Address>,
+}
+
+/// A part of a range as it was at a moment.
+pub(super) struct Laid<T> {
+    pub(super) items: Vec<T>,
+    /// What of the range is still to come.
+    pub(super) rest: Option<Range>,
+    /// Whether it may be other than what was read.
+    pub(super) undone: bool,
 }
 
 /// What a page is made of.
@@ -117,12 +134,38 @@ impl Moment {
         limit: usize,
     ) -> Result<(Vec<T>, Option<Range>)> {
         let scan = Scan { range: range.clone(), reverse, limit: limit.min(PAGE_ITEMS), now: self.now };
-        let Snapshot { revision: head, value: Page { mut items, more } } = T::fetch(scope.engine(), scan).await?;
+        let Snapshot { revision: head, value: Page { items, more } } = T::fetch(scope.engine(), scan).await?;
+        let last = items.last().filter(|_| more).map(|item| item.address().clone());
+        let laid = self.lay(scope, range, reverse, Read { head, items, last }).await?;
+        Ok((laid.items, laid.rest))
+    }
+
+    /// A page of what `filter` lets through, and how many entries were looked at for it.
+    ///
+    /// Where something was undone, there is also what the filter would not have let through, then or now.
+    pub(super) async fn filtered(
+        &mut self,
+        (scope, pushdown, filter): (&Scope, &dyn Pushdown, &Filter),
+        range: &Range,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<(Laid<Entry>, u64)> {
+        let scan = Scan { range: range.clone(), reverse, limit: limit.min(PAGE_ITEMS), now: self.now };
+        let Snapshot { revision: head, value: filtered } = pushdown.filter(scan, filter.clone()).await?;
+        let Filtered { items, examined, through } = filtered;
+        // What was looked at ends where the looking ended, not with the last item: behind that one something may have
+        // changed that was let through at the moment.
+        let laid = self.lay(scope, range, reverse, Read { head, items, last: through }).await?;
+        Ok((laid, examined))
+    }
+
+    /// Undoes over what was `read` of `range` what has changed since the moment.
+    async fn lay<T: Item>(&mut self, scope: &Scope, range: &Range, reverse: bool, read: Read<T>) -> Result<Laid<T>> {
+        let Read { head, mut items, last } = read;
         let beyond = |last: &Address| if reverse { range.clone().before(last) } else { range.clone().after(last) };
         let upto = |last: &Address| if reverse { range.clone().from(last) } else { range.clone().through(last) };
-        let last = items.last().filter(|_| more).map(|item| item.address().clone());
         if self.since(head).is_none() {
-            return Ok((items, last.map(|last| beyond(&last))));
+            return Ok(Laid { items, rest: last.map(|last| beyond(&last)), undone: false });
         }
 
         // Undone is no more than has been read; where more has changed than is still there, the page ends earlier.
@@ -134,7 +177,7 @@ impl Moment {
             items.retain(|item| inside.contains(item.address()));
         }
         let items = merge(items, undone.items, reverse, self.now);
-        Ok((items, cut.or(last).map(|last| beyond(&last))))
+        Ok(Laid { items, rest: cut.or(last).map(|last| beyond(&last)), undone: true })
     }
 
     /// The revision to go back to from `head`, unless that is where the reader is.

@@ -8,13 +8,13 @@ use std::collections::BinaryHeap;
 use super::{
     Scope, View,
     moment::{Moment, PAGE_ITEMS},
+    sieve::Sieve,
 };
 use crate::{
-    address::{Address, Range},
     entry::Entry,
     error::{Error, Result},
     id::Revision,
-    query::{self, Aggregate, Aggregated, Cursor, Filter, Matcher, Measure, Path, Query, Question, Rank, Row, Tally},
+    query::{Aggregate, Aggregated, Cursor, Measure, Path, Query, Question, Rank, Row, Tally},
 };
 
 /// How many bytes of entries an answer, or a sort on the way to it, may hold.
@@ -141,13 +141,20 @@ impl View {
 }
 
 /// What an answer is made of, to be counted.
-trait Held {
+pub(super) trait Held {
     fn held(&self) -> usize;
 }
 
 impl Held for Entry {
     fn held(&self) -> usize {
         size_of::<Self>() + usize::try_from(self.bytes()).unwrap_or(usize::MAX)
+    }
+}
+
+/// For who only counts.
+impl Held for () {
+    fn held(&self) -> usize {
+        0
     }
 }
 
@@ -166,7 +173,7 @@ async fn tally(scope: &Scope, moment: Moment, aggregate: &Aggregate) -> Result<A
     tally.finish()
 }
 
-async fn find<T: Held>(scope: &Scope, moment: Moment, query: Query, make: impl Fn(&Entry) -> T) -> Result<Matched<T>> {
+pub(super) async fn find<T: Held>(scope: &Scope, moment: Moment, query: Query, make: impl Fn(&Entry) -> T) -> Result<Matched<T>> {
     let start = query.start()?;
     let sieve = Sieve::new(scope, moment, &query.filter)?;
     match query.sort.is_by_key() {
@@ -194,7 +201,7 @@ async fn walk<T: Held>(
     'pages: loop {
         // One more than is wanted tells whether there is a next page.
         let wanted = offset.saturating_add(limit - items.len()).saturating_add(1);
-        let Some(entries) = sieve.page(if query.filter.is_everything() { wanted } else { PAGE_ITEMS }).await? else { break };
+        let Some(entries) = sieve.page(wanted).await? else { break };
         for entry in &entries {
             if offset > 0 {
                 offset -= 1;
@@ -287,48 +294,3 @@ impl<T> PartialEq for Placed<T> {
 }
 
 impl<T> Eq for Placed<T> {}
-
-/// Entries in the order of their keys, of which a filter lets some through.
-struct Sieve<'a> {
-    scope: &'a Scope,
-    moment: Moment,
-    matcher: Matcher,
-    /// What is still to come; `None` when that is nothing.
-    range: Option<Range>,
-    reverse: bool,
-    examined: u64,
-}
-
-impl<'a> Sieve<'a> {
-    fn new(scope: &'a Scope, moment: Moment, filter: &Filter) -> Result<Self> {
-        let matcher = Matcher::new(filter)?;
-        let range = scope.all().intersect(&query::range(filter, scope.namespace()));
-        Ok(Self { scope, moment, matcher, range: Some(range), reverse: false, examined: 0 })
-    }
-
-    /// Goes on behind `start`.
-    fn skip_to(&mut self, start: &Rank) {
-        let start = Address::new(self.scope.namespace().clone(), start.key().clone());
-        let rest = |range: Range| if self.reverse { range.before(&start) } else { range.after(&start) };
-        self.range = self.range.take().map(rest);
-    }
-
-    /// What is let through of the next entries, at most `limit` of them, which may be nothing; `None` at the end.
-    async fn page(&mut self, limit: usize) -> Result<Option<Vec<Entry>>> {
-        let Some(range) = self.range.as_ref().filter(|range| !range.is_empty()) else { return Ok(None) };
-        let (mut entries, rest) = self.moment.page::<Entry>(self.scope, range, self.reverse, limit).await?;
-        self.examined += entries.len() as u64;
-        entries.retain(|entry| self.matcher.matches(entry));
-        self.range = rest;
-        Ok(Some(entries))
-    }
-
-    /// The revision that everything was read at.
-    async fn settled(&self) -> Result<Revision> {
-        match self.moment.revision {
-            Some(revision) => Ok(revision),
-            // Nothing was read, because nothing could be there; the present is as good a moment as any.
-            None => Ok(self.scope.engine().get(Vec::new(), self.moment.now).await?.revision),
-        }
-    }
-}

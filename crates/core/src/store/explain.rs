@@ -1,0 +1,78 @@
+//! Explaining: how a query is answered, and what that took.
+
+use std::fmt;
+
+use super::{Scope, moment::Moment, query::find, sieve};
+use crate::{
+    address::{Edge, Range},
+    error::Result,
+    query::{Plan, Query},
+};
+
+/// How a query was answered, and what that took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The engine, by the name in its URL.
+    pub engine: &'static str,
+    /// Where was looked: what the filter says of keys narrows it.
+    pub range: Range,
+    /// What of the filter the engine answered by itself, and what was left to do.
+    pub plan: Plan,
+    /// How many entries were looked at.
+    pub examined: u64,
+    /// How many entries are in the answer.
+    pub returned: u64,
+}
+
+impl Scope {
+    /// Answers `query` and says how, and what it took.
+    ///
+    /// ```
+    /// # use larder_core::{Result, Store, field};
+    /// # async fn example(store: Store) -> Result<()> {
+    /// let explained = store.explain(field("age").gte(18)).await?;
+    /// println!("{explained}");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Scope::query`].
+    pub async fn explain(&self, query: impl Into<Query>) -> Result<Explanation> {
+        let query = query.into();
+        query.filter.check()?;
+        let (range, plan) = (sieve::range(self, &query.filter), sieve::plan(self, &query.filter));
+        let found = find(self, Moment::present(self.world().now()), query, |_| ()).await?;
+        let (engine, returned) = (self.engine().capabilities().engine, found.items.len() as u64);
+        Ok(Explanation { engine, range, plan, examined: found.examined, returned })
+    }
+}
+
+/// A line for each of it, as in `examined  1000`.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { engine, range, plan, examined, returned } = self;
+        write!(f, "engine    {engine}\nkeys      {}\n{plan}\n", Keys(range))?;
+        write!(f, "examined  {examined}\nreturned  {returned}")
+    }
+}
+
+/// The keys of a range, for people.
+struct Keys<'a>(&'a Range);
+
+impl fmt::Display for Keys<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(range) = self;
+        if range.is_empty() {
+            return f.write_str("none");
+        }
+        let Edge { key: start, .. } = range.start();
+        // Without an end in its namespace the range goes up to the end of that.
+        match range.within_namespace() {
+            Some(_) if range.is_one_key() => write!(f, "{start:?}"),
+            Some((_, "", None)) | None => f.write_str("all"),
+            Some((_, start, None)) => write!(f, "from {start:?}"),
+            Some((_, "", Some(end))) => write!(f, "before {end:?}"),
+            Some((_, start, Some(end))) => write!(f, "from {start:?}, before {end:?}"),
+        }
+    }
+}
