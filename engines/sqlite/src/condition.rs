@@ -167,6 +167,10 @@ impl Sql {
 
     /// A condition on JSON: what it holds for is let through, and some of the rest.
     fn json(&mut self, column: &str, steps: &[Step], test: &Test) -> Fit {
+        if column == "metadata" && steps.is_empty() {
+            // Where there is none, it is an empty object, which stands nowhere.
+            return Fit::None;
+        }
         let path = path(steps);
         if let Test::In(others) = test {
             return self.any_of(column, steps, others);
@@ -293,8 +297,9 @@ enum Ask {
 
 fn millis(json: &Json) -> Compared {
     match json {
-        Json::Text(text) => Timestamp::parse(text)
-            .map_or(Compared::Unknown, |time| Compared::With(Value::Integer(time.as_millis()))),
+        Json::Text(text) => {
+            Timestamp::parse(text).map_or(Compared::Unknown, |time| Compared::With(Value::Integer(time.as_millis())))
+        }
         _ => Compared::Never,
     }
 }

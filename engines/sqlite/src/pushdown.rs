@@ -102,8 +102,7 @@ fn upto(scan: &Scan, last: &Address) -> Range {
 fn row_at(connection: &Connection, scan: &Scan, live: &str, number: usize) -> Result<Option<Address>> {
     let (condition, edges) = within(&scan.range, 3);
     let order = if scan.reverse { "namespace DESC, key DESC" } else { "namespace, key" };
-    let text =
-        format!("SELECT namespace, key FROM entries WHERE {condition}{live} ORDER BY {order} LIMIT 1 OFFSET ?2");
+    let text = format!("SELECT namespace, key FROM entries WHERE {condition}{live} ORDER BY {order} LIMIT 1 OFFSET ?2");
     let mut statement = connection.prepare_cached(&text).map_err(explain)?;
     let (now, offset) = (scan.now.as_millis(), i64::try_from(number - 1).unwrap_or(i64::MAX));
     let mut parameters: Vec<&dyn ToSql> = vec![&now, &offset];

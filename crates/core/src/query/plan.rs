@@ -137,8 +137,7 @@ mod tests {
         ] {
             let filter = Filter::parse(filter).expect("a filter");
             let plan = Plan::of(&filter, &fit);
-            let [expected_native, expected_residual] =
-                [native, residual].map(|text| Filter::parse(text).expect("a filter"));
+            let [expected_native, expected_residual] = [native, residual].map(|text| Filter::parse(text).expect("a filter"));
             assert_eq!(plan, Plan { native: expected_native, residual: expected_residual }, "{filter}");
             assert_eq!(plan.to_string(), format!("native    {native}\nresidual  {residual}"), "{filter}");
         }

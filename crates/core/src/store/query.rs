@@ -173,7 +173,12 @@ async fn tally(scope: &Scope, moment: Moment, aggregate: &Aggregate) -> Result<A
     tally.finish()
 }
 
-pub(super) async fn find<T: Held>(scope: &Scope, moment: Moment, query: Query, make: impl Fn(&Entry) -> T) -> Result<Matched<T>> {
+pub(super) async fn find<T: Held>(
+    scope: &Scope,
+    moment: Moment,
+    query: Query,
+    make: impl Fn(&Entry) -> T,
+) -> Result<Matched<T>> {
     let start = query.start()?;
     let sieve = Sieve::new(scope, moment, &query.filter)?;
     match query.sort.is_by_key() {

@@ -88,8 +88,7 @@ impl<'a> Sieve<'a> {
         };
         let limit = if native.residual.is_some() { wanted.max(LOOSE_ITEMS_MIN) } else { wanted };
         let ask = (self.scope, native.pushdown, &native.filter);
-        let (Laid { mut items, rest, undone }, examined) =
-            self.moment.filtered(ask, range, self.reverse, limit).await?;
+        let (Laid { mut items, rest, undone }, examined) = self.moment.filtered(ask, range, self.reverse, limit).await?;
         self.examined += examined;
         // What was undone never passed the engine's part.
         let left = if undone { Some(&self.matcher) } else { native.residual.as_ref() };
