@@ -5,6 +5,7 @@
 
 mod import;
 mod memory;
+mod query;
 mod raw;
 mod report;
 mod sqlite;
@@ -64,6 +65,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("sqlite time: sweeping") {
         time::sweeping(&mut report, &runtime, directory.path(), options.entries)?;
+    }
+    if wanted("sqlite query") {
+        query::measure(&mut report, &runtime, directory.path())?;
     }
     if wanted("import") {
         import::measure(&mut report, directory.path(), options.entries, options.program.as_deref())?;

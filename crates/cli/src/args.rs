@@ -10,8 +10,8 @@ use larder::Durability;
 #[cfg(target_os = "linux")]
 use crate::commands::lock;
 use crate::commands::{
-    backup, bench, clear, commit, completions, delete, diff, export, history, hold, import, metadata, namespaces, number,
-    query, read, set, status, touch, trim, txn, watch,
+    backup, bench, clear, commit, completions, delete, diff, explain, export, history, hold, import, metadata, namespaces,
+    number, query, read, set, status, touch, trim, txn, watch,
 };
 
 /// The store that is used when none is named.
@@ -97,6 +97,7 @@ pub(crate) enum Command {
     Scan(read::ScanArguments),
     Count(read::CountArguments),
     Query(query::QueryArguments),
+    Explain(explain::ExplainArguments),
     Clear(clear::ClearArguments),
     /// Show or change the metadata of an entry
     #[command(subcommand)]

@@ -16,7 +16,7 @@ use futures_lite::future;
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Namespace,
     Outcome, Range, Result, Snapshot, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Backup, Capabilities, EngineStatus, Page, Resolution, Scan},
+    engine::{Backup, Capabilities, EngineStatus, Page, Pushdown, Resolution, Scan},
 };
 
 /// An engine that takes its time over commits, keeps to the floor of limits, and fails when a case says so.
@@ -166,5 +166,9 @@ impl Engine for Fault {
 
     fn backup(&self) -> Option<&dyn Backup> {
         self.below.backup()
+    }
+
+    fn pushdown(&self) -> Option<&dyn Pushdown> {
+        self.below.pushdown()
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod hold;
@@ -42,6 +43,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Scan(arguments) => read::scan(session, arguments).await,
         Command::Count(arguments) => read::count(session, arguments).await,
         Command::Query(arguments) => query::run(session, arguments).await,
+        Command::Explain(arguments) => explain::run(session, arguments).await,
         Command::Clear(arguments) => clear::clear(session, arguments).await,
         Command::Meta(command) => metadata::run(session, command).await,
         Command::Add(arguments) => number::add(session, arguments).await,

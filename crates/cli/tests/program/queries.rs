@@ -74,3 +74,17 @@ fn a_bad_question_is_told_where() {
     assert_eq!(empty.run(["query", "age >"]).status, 5);
     assert!(!empty.path("larder.db").exists());
 }
+
+#[test]
+fn a_query_explains_itself() {
+    let sandbox = people();
+    let text = "engine    sqlite\nkeys      before \"c\"\nnative    $key < \"c\" and age > 18\nresidual  age > 18\n\
+                examined  2\nreturned  1\n";
+    assert_eq!(sandbox.ok(["explain", "$key < \"c\" and age > 18"]).text(), text);
+    assert_eq!(
+        sandbox.ok(["explain", "tags[] != 1 and $version = 1 count", "--json"]).text(),
+        "{\"engine\":\"sqlite\",\"examined\":4,\"keys\":\"all\",\"native\":\"$version = 1\",\
+         \"residual\":\"tags[] != 1\",\"returned\":2}\n"
+    );
+    assert_eq!(sandbox.run(["explain", "age >"]).status, sandbox.run(["query", "age >"]).status);
+}

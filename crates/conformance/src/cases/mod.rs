@@ -22,6 +22,7 @@ mod namespaces;
 mod once;
 mod order;
 mod outcome;
+mod query;
 mod race;
 mod records;
 mod refused;

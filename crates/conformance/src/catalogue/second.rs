@@ -43,6 +43,16 @@ macro_rules! __catalogue_second {
             /// Values are compared as JSON, or by a prefix.
             g10_values_are_compared_byte_by_byte
         }
+        "G11" query {
+            /// SQL decides: NULL for missing, a collation, floats for integers, a pattern for a text, a number for a boolean.
+            g11_operators_mean_what_they_say
+            /// The limit is applied before what is left of the filter, or a page without an answer is taken for the last one.
+            g11_pages_of_what_is_rare_are_whole
+            /// An engine sorts out what is not asked for now, and it was at the moment of the view.
+            g11_a_query_is_as_of_one_moment
+            /// What has expired, or belongs to a neighbour, is found by a filter and by nothing else.
+            g11_a_query_sees_what_is_there
+        }
         "G12" guest {
             /// A guest reads, lists, counts, watches or is told something of a neighbour, or is disturbed by one.
             g12_a_guest_learns_nothing_of_its_neighbours

@@ -8,7 +8,7 @@ use std::sync::{
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Namespace,
     Outcome, Range, Result, Snapshot, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Backup, Capabilities, EngineStatus, Page, Resolution, Scan},
+    engine::{Backup, Capabilities, EngineStatus, Page, Pushdown, Resolution, Scan},
 };
 
 /// How a call fails.
@@ -140,5 +140,10 @@ impl Engine for Nth {
 
     fn backup(&self) -> Option<&dyn Backup> {
         self.below.backup()
+    }
+
+    fn pushdown(&self) -> Option<&dyn Pushdown> {
+        // Whoever asks counts every call, so filters are answered with calls of this engine.
+        None
     }
 }

@@ -10,6 +10,7 @@ mod logs;
 mod moments;
 mod names;
 mod pasts;
+mod queries;
 mod reads;
 mod rooms;
 
@@ -25,10 +26,11 @@ use std::{
 use futures_lite::future::block_on;
 use larder_conformance::Site;
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Namespace,
-    Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Capabilities, EngineStatus, Page, Resolution, Scan},
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Filter,
+    Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
+    engine::{Capabilities, EngineStatus, Filtered, Page, Pushdown, Resolution, Scan},
     memory::MemoryEngine,
+    query::{Condition, Fit, matches},
 };
 
 /// A way to be wrong. What it does not mention is honest.
@@ -43,6 +45,10 @@ pub(crate) trait Lie: Debug + Send + Sync + 'static {
 
     fn scan(&self, honest: &Honest, scan: Scan) -> Result<Snapshot<Page<Entry>>> {
         honest.scan(scan)
+    }
+
+    fn filter(&self, honest: &Honest, scan: Scan, filter: Filter) -> Result<Snapshot<Filtered>> {
+        honest.filter(scan, &|entry| matches(&filter, entry))
     }
 
     fn count(&self, honest: &Honest, range: Range, now: Timestamp) -> Result<Snapshot<u64>> {
@@ -126,6 +132,9 @@ impl Deed {
     }
 }
 
+/// How many entries a filter looks at in a call: few, so that there are many calls.
+const LOOKED_AT: usize = 40;
+
 impl Honest {
     fn new() -> Self {
         Self { engine: Mutex::new(MemoryEngine::new(StoreId::from_bytes([9; 16]))), deeds: Mutex::default() }
@@ -168,6 +177,25 @@ impl Honest {
 
     fn scan(&self, scan: Scan) -> Result<Snapshot<Page<Entry>>> {
         block_on(self.engine().scan(scan))
+    }
+
+    /// What `keep` says yes to of the next few entries; it stops where it has as many as are wanted.
+    fn filter(&self, scan: Scan, keep: &dyn Fn(&Entry) -> bool) -> Result<Snapshot<Filtered>> {
+        let wanted = scan.limit;
+        let Snapshot { revision, value: Page { items, more } } = self.scan(Scan { limit: LOOKED_AT, ..scan })?;
+        let mut found = Filtered { items: Vec::new(), examined: 0, through: None };
+        for (index, entry) in items.iter().enumerate() {
+            found.examined += 1;
+            if keep(entry) {
+                found.items.push(entry.clone());
+            }
+            let last = index + 1 == items.len();
+            if (last && more) || (!last && found.items.len() == wanted) {
+                found.through = Some(entry.address.clone());
+                break;
+            }
+        }
+        Ok(Snapshot { revision, value: found })
     }
 
     fn count(&self, range: Range, now: Timestamp) -> Result<Snapshot<u64>> {
@@ -219,7 +247,7 @@ pub(crate) type Make = fn() -> Arc<dyn Lie>;
 
 /// Every lie there is.
 pub(crate) fn all() -> Vec<Make> {
-    let reading = [logs::all(), moments::all(), pasts::all(), reads::all()].concat();
+    let reading = [logs::all(), moments::all(), pasts::all(), queries::all(), reads::all()].concat();
     let writing = [commits::all(), crashes::all(), identities::all(), names::all(), rooms::all()].concat();
     [reading, writing].concat()
 }
@@ -334,5 +362,20 @@ impl Engine for Liar {
             self.closed.store(self.lie.closing(&self.honest), Ordering::SeqCst);
         }
         now(Ok(()))
+    }
+
+    fn pushdown(&self) -> Option<&dyn Pushdown> {
+        Some(self)
+    }
+}
+
+impl Pushdown for Liar {
+    // Nobody asks again, so that every lie gets through.
+    fn fit(&self, _: &Condition) -> Fit {
+        Fit::Exact
+    }
+
+    fn filter(&self, scan: Scan, filter: Filter) -> BoxFuture<'_, Result<Snapshot<Filtered>>> {
+        now(self.open().and_then(|honest| self.lie.filter(honest, scan, filter)))
     }
 }

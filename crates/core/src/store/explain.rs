@@ -47,11 +47,18 @@ impl Scope {
     }
 }
 
+impl Explanation {
+    /// The keys that were looked at, in words: `all`, `none`, `from "a", before "b"`.
+    pub fn keys(&self) -> String {
+        Keys(&self.range).to_string()
+    }
+}
+
 /// A line for each of it, as in `examined  1000`.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { engine, range, plan, examined, returned } = self;
-        write!(f, "engine    {engine}\nkeys      {}\n{plan}\n", Keys(range))?;
+        let Self { engine, plan, examined, returned, .. } = self;
+        write!(f, "engine    {engine}\nkeys      {}\n{plan}\n", self.keys())?;
         write!(f, "examined  {examined}\nreturned  {returned}")
     }
 }

@@ -1,0 +1,54 @@
+//! `explain`: how a query is answered, and what that took.
+
+use clap::Args;
+use larder::{Query, Question};
+use serde_json::json;
+
+use crate::{
+    failure::Failure,
+    session::{Missing, Session},
+};
+
+/// Answer a query, and print how that was done instead of the answer
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The question is one as for `larder query`. Of one that asks for a single answer, such as a count, it is explained how the \
+entries are found that it is about.
+
+  engine     what keeps the store
+  keys       where was looked: what the filter says of $key narrows it
+  native     what of the filter the engine sorts out by itself; true: nothing, or nothing is to be sorted out
+  residual   what is asked again of that, entry by entry; true: nothing
+  examined   how many entries were looked at
+  returned   how many are in the answer
+
+Examples:
+  larder explain 'age >= 18 and tags[] = \"x\"'
+  larder explain '$key ^= \"workloads/\" and state != \"running\" limit 20' --json")]
+pub(crate) struct ExplainArguments {
+    /// The question; without it, every entry
+    #[arg(value_name = "FILTER", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    question: String,
+}
+
+pub(crate) async fn run(session: &mut Session, arguments: ExplainArguments) -> Result<(), Failure> {
+    let query = match Question::parse(&arguments.question)? {
+        Question::Entries(query) | Question::Fields(query, _) => query,
+        Question::Aggregate(aggregate) => Query::new(aggregate.filter),
+    };
+    let explained = session.open(Missing::Tell).await?.explain(query).await?;
+    let output = &mut session.output;
+    if output.json {
+        output.json(&json!({
+            "engine": explained.engine,
+            "keys": explained.keys(),
+            "native": explained.plan.native.to_string(),
+            "residual": explained.plan.residual.to_string(),
+            "examined": explained.examined,
+            "returned": explained.returned,
+        }))?;
+    } else {
+        output.line(explained)?;
+    }
+    Ok(())
+}
