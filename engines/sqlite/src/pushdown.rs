@@ -133,3 +133,32 @@ fn by_scan(connection: &Connection, scan: &Scan, filter: &Filter) -> Result<Snap
     page.items.retain(|entry| matcher.matches(entry));
     Ok(Snapshot { revision, value: Filtered { items: page.items, examined, through } })
 }
+
+#[cfg(test)]
+mod tests {
+    use larder_core::{Namespace, Timestamp};
+
+    use super::*;
+
+    /// Bytes might be a binary form of JSON to SQLite, or none, and then it would say nothing of the others.
+    #[test]
+    fn what_is_opaque_is_not_read_as_json() {
+        let file = Connection::open_in_memory().expect("opens");
+        file.execute_batch(crate::SCHEMA).expect("the schema is good SQL");
+        for (key, json, value) in [("a", 1, "'{\"n\":1}'"), ("b", 0, "x'ff'"), ("c", 0, "CAST('{\"n\":1}' AS BLOB)")] {
+            let text = format!(
+                "INSERT INTO entries (namespace, key, version, revision, created_at, updated_at, json, value) \
+                 VALUES ('default', '{key}', 1, 1, 0, 0, {json}, {value})"
+            );
+            file.execute(&text, []).expect("writes");
+        }
+        let range = Range::namespace(&Namespace::default());
+        let scan = Scan { range, reverse: false, limit: 9, now: Timestamp::EPOCH };
+        for text in ["n = 1", "n > 0", "n exists", "tags[] = \"x\" or n = 1"] {
+            let sql = Sql::of(&Filter::parse(text).expect("a filter"), 7).expect("it is small");
+            let found = by_sql(&file, &scan, &sql).expect("answers").expect("SQLite can read what is stored");
+            let keys: Vec<&str> = found.items.iter().map(|entry| entry.address.key.as_str()).collect();
+            assert_eq!((keys, found.examined, found.through), (vec!["a"], 3, None), "{text}");
+        }
+    }
+}
