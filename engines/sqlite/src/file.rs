@@ -116,11 +116,7 @@ fn judge(path: &Path) -> Result<()> {
     }
     let version = number(60) as usize;
     if version > MIGRATIONS.len() {
-        let known = MIGRATIONS.len();
-        let message = format!(
-            "{shown} was written by a newer Larder: its version is {version}, this one knows {known}; update Larder"
-        );
-        return Err(Error::new(ErrorKind::Unsupported, message).engine("sqlite"));
+        return Err(newer(path, version));
     }
     // Pages that are still in the write-ahead log need not be in the file yet.
     let page_bytes = u64::from(u16::from_be_bytes([header[16], header[17]]));
@@ -133,13 +129,20 @@ fn judge(path: &Path) -> Result<()> {
     Ok(())
 }
 
+fn newer(path: &Path, version: usize) -> Error {
+    let (shown, known) = (path.display(), MIGRATIONS.len());
+    let message =
+        format!("{shown} was written by a newer Larder: its version is {version}, this one knows {known}; update Larder");
+    Error::new(ErrorKind::Unsupported, message).engine("sqlite")
+}
+
 /// Builds an empty store and moves it to `path`, unless somebody else was faster.
 fn create(path: &Path, fresh: StoreId) -> Result<()> {
     let place = NewFile::beside(path)?;
     let mut connection = Connection::open_with_flags(place.path(), flags()).map_err(explain)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(explain)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(explain)?;
-    migrate(&mut connection)?;
+    migrate(&mut connection, path)?;
     let row = "INSERT INTO store VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, NULL)";
     connection.execute(row, [fresh.to_string()]).map_err(explain)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
@@ -157,19 +160,25 @@ fn flags() -> OpenFlags {
 }
 
 /// Brings the schema up to date, in one transaction; finding nothing to do is the rule.
-fn migrate(connection: &mut Connection) -> Result<()> {
-    let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
-    if version(connection).map_err(explain)? as usize == MIGRATIONS.len() {
+fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    // The header that was judged may be older than what stands in the write-ahead log.
+    let version = |connection: &Connection| -> Result<usize> {
+        let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).map_err(explain)?;
+        if version as usize > MIGRATIONS.len() { Err(newer(path, version as usize)) } else { Ok(version as usize) }
+    };
+    if version(connection)? == MIGRATIONS.len() {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
     // Asked again: another process may have migrated while we waited for the lock.
-    let done = version(&transaction).map_err(explain)? as usize;
+    let done = version(&transaction)?;
     for step in MIGRATIONS.iter().skip(done) {
         transaction.execute_batch(step).map_err(explain)?;
     }
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32).map_err(explain)?;
-    transaction.commit().map_err(explain)
+    transaction.commit().map_err(explain)?;
+    // Into the header as soon as may be: programs from before this one look for the version nowhere else.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(explain)
 }
 
 /// A connection to the store in `path`.
@@ -196,7 +205,7 @@ pub(crate) fn connect(path: &Path, config: &SqliteConfig) -> Result<Connection> 
     if mode != "wal" {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
     }
-    migrate(&mut connection)?;
+    migrate(&mut connection, path)?;
     Ok(connection)
 }
 

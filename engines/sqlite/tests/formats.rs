@@ -109,3 +109,32 @@ fn a_file_of_version_2_knows_how_far_back_each_namespace_is_told() {
     assert_eq!(block_on(engine.changes(asked("default"))).map(|part| part.changes.len()).ok(), Some(5));
     block_on(engine.close()).expect("closes");
 }
+
+/// The header of a file is as old as its last checkpoint: whoever brought it up to date may have left that in the log
+/// beside it, where only SQLite finds it.
+#[test]
+fn a_newer_version_that_stands_in_the_log_is_refused_and_stays() {
+    let directory = directory();
+    let path = directory.path().join("ahead.db");
+    let engine = open(&path);
+    let ahead = Connection::open(&path).expect("opens");
+    ahead.pragma_update(None, "user_version", 99).expect("writes");
+
+    // One who comes now finds the version that it knows in the header, and so does one who has been here and reads on.
+    block_on(engine.close()).expect("closes");
+    let opened = block_on(SqliteEngine::open(SqliteConfig::new(&path), StoreId::from_bytes([1; 16])));
+    assert_eq!(opened.map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
+    let version: u32 = ahead.pragma_query_value(None, "user_version", |row| row.get(0)).expect("reads");
+    assert_eq!(version, 99, "it is not made older than it is");
+}
+
+/// A program that knows only the old version looks for it in the header alone, and there it has to find the new one.
+#[test]
+fn the_header_names_the_version_as_soon_as_a_file_was_brought_up_to_date() {
+    let directory = directory();
+    let path = fixture(&directory, 1);
+    let engine = open(&path);
+    let header = fs::read(&path).expect("reads");
+    assert_eq!(header[60..64], 2_u32.to_be_bytes(), "while the file is still open");
+    block_on(engine.close()).expect("closes");
+}
