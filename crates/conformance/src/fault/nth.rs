@@ -147,3 +147,40 @@ impl Engine for Nth {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_lite::future::block_on;
+    use larder_core::{LogBounds, Namespace, Position, Retention, Store, StoreId, memory::MemoryEngine};
+
+    use super::*;
+    use crate::TestWorld;
+
+    /// How many calls it takes to keep a store in bounds, of which somebody holds a log of so many changes.
+    fn calls_to_keep(changes: u32) -> usize {
+        let engine = Arc::new(MemoryEngine::new(StoreId::from_bytes([1; 16])));
+        let calls = Nth::new(OVER - 1, Failure::Refused, engine);
+        let store = Store::new(calls.clone(), Arc::new(TestWorld::new(1)));
+        let first = block_on(store.set("k", "1").into_future()).expect("sets").revision;
+        for n in 1..changes {
+            block_on(store.set("k", n.to_string()).into_future()).expect("sets");
+        }
+        let position = Position { lineage: block_on(store.status()).expect("answers").lineage, revision: first };
+        block_on(store.hold("copy", position, Duration::from_secs(1_000))).expect("holds");
+        let bounds = |bytes| LogBounds { age: None, bytes: Some(bytes) };
+        block_on(store.bound_log(&Namespace::default(), bounds(1))).expect("bounds");
+        block_on(store.bound_log(&Namespace::new("roomy").expect("a good name"), bounds(1 << 20))).expect("bounds");
+
+        let before = calls.left.load(Ordering::SeqCst);
+        let kept = block_on(store.keep(Retention { bytes: 1, ..Retention::default() })).expect("keeps");
+        assert_eq!(kept.changes, 1, "what is not held goes");
+        before - calls.left.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn a_log_that_is_held_is_not_read_all_over_again_by_everyone_who_keeps_it_in_bounds() {
+        assert_eq!(calls_to_keep(300), calls_to_keep(3_000));
+    }
+}

@@ -58,19 +58,22 @@ impl Store {
         let held = held.filter(|position| position.lineage == status.lineage).map(|position| position.revision).min();
         let held = match held {
             // Beyond the cap nothing is held.
-            Some(held) => Some(held.max(self.outdated(&status, None, None, retention.held_bytes).await?)),
-            None => None,
+            Some(held) => held.max(self.outdated(&status, None, None, retention.held_bytes, Revision::new(u64::MAX)).await?),
+            None => Revision::new(u64::MAX),
         };
-        let unheld = |through: Revision| held.map_or(through, |held| through.min(held));
 
-        let through = unheld(self.outdated(&status, None, Some(retention.age), retention.bytes).await?);
+        let through = self.outdated(&status, None, Some(retention.age), retention.bytes, held).await?;
         let trimmed = self.engine().trim(Trim::new(through, now.before(retention.ids))).await?;
         let mut kept = Kept { expired, changes: trimmed.changes, ids: trimmed.ids };
         // Where the log of a namespace begins now, at the earliest.
         let status = EngineStatus { oldest: trimmed.oldest, ..status };
         for (namespace, bounds) in self.bounded_logs().await? {
             let bytes = bounds.bytes.unwrap_or(u64::MAX);
-            let through = unheld(self.outdated(&status, Some(&namespace), bounds.age, bytes).await?);
+            let through = self.outdated(&status, Some(&namespace), bounds.age, bytes, held).await?;
+            // Even to find nothing takes a walk through all that the log tells of the namespace.
+            if through <= status.oldest {
+                continue;
+            }
             kept.changes += self.engine().trim(Trim::namespace(namespace, through)).await?.changes;
         }
         Ok(kept)
@@ -138,13 +141,15 @@ impl Store {
         commit.send().await
     }
 
-    /// The last revision of the log, or of that of one namespace, which is older than `age` or too much for `bytes`.
+    /// The last revision of the log, or of that of one namespace, which is older than `age` or too much for `bytes`, but none
+    /// beyond `held`.
     async fn outdated(
         &self,
         status: &EngineStatus,
         namespace: Option<&Namespace>,
         age: Option<Duration>,
         bytes: u64,
+        held: Revision,
     ) -> Result<Revision> {
         let since = age.map_or(Timestamp::EPOCH, |age| self.world().now().before(age));
         let mut left = match namespace {
@@ -152,7 +157,8 @@ impl Store {
             None => status.log_bytes,
         };
         let mut outdated = status.oldest;
-        loop {
+        // However long the log is, it is not read where its size alone says that all of it stays, nor beyond what is held.
+        while outdated < held && (age.is_some() || left > bytes) {
             let query = ChangesQuery {
                 ranges: namespace.map(Range::namespace).into_iter().collect(),
                 limit: CHANGES_AT_ONCE,
@@ -168,7 +174,7 @@ impl Store {
             // A commit goes or stays whole.
             for commit in found.changes.chunk_by(|one, next| one.revision == next.revision) {
                 let [change, ..] = commit else { continue };
-                if change.at >= since && left <= bytes {
+                if change.revision > held || (change.at >= since && left <= bytes) {
                     return Ok(outdated);
                 }
                 let before = |change: &Change| change.before.as_ref().map_or(change.address.key.len() as u64, Entry::bytes);
@@ -176,9 +182,10 @@ impl Store {
                 outdated = change.revision;
             }
             if found.through == found.head {
-                return Ok(outdated);
+                break;
             }
         }
+        Ok(outdated)
     }
 }
 

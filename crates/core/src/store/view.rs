@@ -8,7 +8,7 @@ use super::{
     read::{self, collect},
 };
 use crate::{
-    change::{Change, ChangesQuery},
+    change::{Change, ChangesQuery, LogOrder},
     engine::EngineStatus,
     entry::Entry,
     error::{Error, ErrorKind, Result},
@@ -93,8 +93,14 @@ impl Scope {
             AsOf::Time(time) => (present.revision_at(time).await?, time),
         };
         // Asked now, so that who comes too late is told here and not with the first read.
-        let own =
-            ChangesQuery { limit: 1, ranges: vec![self.all()], ..ChangesQuery::after(present.position.lineage, revision) };
+        // Nothing is between a revision and itself, so the log is asked how far it reaches and not read.
+        let order = LogOrder::NewestFirst { before: Some(revision.next()) };
+        let own = ChangesQuery {
+            limit: 1,
+            ranges: vec![self.all()],
+            order,
+            ..ChangesQuery::after(present.position.lineage, revision)
+        };
         self.engine().changes(own).await?;
         Ok(View { position: Position { revision, ..present.position }, now, long_ago: true, ..present })
     }
