@@ -10,6 +10,7 @@ use crate::{
     read::{PAGE_BYTES_MAX, in_log, one_moment, within_any},
     row,
     sides::Sides,
+    undo::is_short,
 };
 
 /// The columns of an entry in the table `log`.
@@ -22,15 +23,12 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
         let (head, first) = reached(connection, query.lineage, query.after, ranges)?;
         let (condition, edges) = within_any(&query.ranges, 3);
         let one_key = matches!(&query.ranges[..], [range] if range.is_one_key());
-        let condition = in_log(one_key, &condition);
+        let few = !one_key && !query.ranges.is_empty() && !is_short(connection, first)? && is_few(connection, query)?;
         let (order, before, rest) = match query.order {
             LogOrder::OldestFirst => ("", None, head),
             LogOrder::NewestFirst { before } => (" DESC", before, query.after.get().cast_signed()),
         };
-        let sql = format!(
-            "SELECT revision, place, at, kind, namespace, key, {BEFORE} FROM log \
-             WHERE place >= ?1 AND place < ?2 AND {condition} ORDER BY place{order}"
-        );
+        let sql = if few { sql_for_few(&condition, order) } else { sql_in_order(&in_log(one_key, &condition), order) };
         let mut statement = connection.prepare_cached(&sql).map_err(explain)?;
         let end = before.map_or(i64::MAX, |before| i64::try_from(before.get()).unwrap_or(i64::MAX).saturating_mul(PLACES));
         let mut parameters: Vec<&dyn ToSql> = vec![&first, &end];
@@ -71,6 +69,37 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
     })
 }
 
+/// What is read of a change: its revision, its place, when, what, where, and the entry before it.
+const CHANGE: &str = "revision, place, at, kind, namespace, key";
+
+/// The changes from the place in parameter 1 to that in parameter 2, found in the order of the log.
+fn sql_in_order(condition: &str, order: &str) -> String {
+    format!("SELECT {CHANGE}, {BEFORE} FROM log WHERE place >= ?1 AND place < ?2 AND {condition} ORDER BY place{order}")
+}
+
+/// The same, found by their keys; only their places are sorted. A cross join is one that SQLite does not turn round.
+fn sql_for_few(condition: &str, order: &str) -> String {
+    let places = format!(
+        "SELECT place AS found FROM log WHERE +place >= ?1 AND +place < ?2 AND ({condition}) ORDER BY place{order} LIMIT -1"
+    );
+    format!("SELECT {CHANGE}, {BEFORE} FROM ({places}) CROSS JOIN log ON place = found")
+}
+
+/// So many changes in the log are found by their keys and sorted, rather than looked for among those of everybody else.
+const FEW: i64 = 1000;
+
+/// Whether the log holds hardly anything of the ranges of `query`.
+fn is_few(connection: &Connection, query: &ChangesQuery) -> Result<bool> {
+    let (condition, edges) = within_any(&query.ranges, 2);
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM log WHERE {condition} LIMIT ?1)");
+    let mut statement = connection.prepare_cached(&sql).map_err(explain)?;
+    let limit = FEW + 1;
+    let mut parameters: Vec<&dyn ToSql> = vec![&limit];
+    parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
+    let count: i64 = statement.query_row(&*parameters, |row| row.get(0)).map_err(explain)?;
+    Ok(count <= FEW)
+}
+
 /// The head, and the first place after the revision `after` of `lineage`, if the log tells everything about `ranges` from
 /// there on, or everything but for gaps when no ranges are given.
 pub(crate) fn reached(
@@ -89,4 +118,80 @@ pub(crate) fn reached(
         return Err(Error::trimmed(Revision::new(oldest.cast_unsigned())).engine("sqlite"));
     }
     Ok((head, (after + 1).saturating_mul(PLACES)))
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_core::Namespace;
+
+    use super::*;
+
+    fn empty() -> Connection {
+        let connection = Connection::open_in_memory().and_then(|file| file.execute_batch(crate::SCHEMA).map(|()| file));
+        connection.expect("the schema is good SQL")
+    }
+
+    fn space(name: &str) -> Namespace {
+        Namespace::new(name).expect("a good name")
+    }
+
+    #[test]
+    fn few_changes_are_found_by_their_keys_and_sorted_by_their_places_alone() {
+        let connection = empty();
+        let ranges = [Range::namespace(&space("b")), Range::prefix(&space("a"), "k")];
+        for ranges in [&ranges[..1], &ranges[..]] {
+            let (condition, _) = within_any(ranges, 3);
+            for order in ["", " DESC"] {
+                let sql = format!("EXPLAIN QUERY PLAN {}", sql_for_few(&condition, order));
+                let mut statement = connection.prepare(&sql).expect("the query is good SQL");
+                let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>();
+                let plan = steps.expect("there is a plan").join("; ");
+                assert!(plan.contains("INDEX log_by_key") && !plan.contains("SCAN log"), "{ranges:?}: {plan}");
+                assert!(plan.ends_with("SEARCH log USING INTEGER PRIMARY KEY (rowid=?)"), "{ranges:?}: {plan}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_way_tells_the_same() {
+        let connection = empty();
+        for place in 0..900_usize {
+            let (namespace, key) = (["a", "b", "z"][place % 3], format!("k{:03}", place * 7 % 100));
+            let sql = "INSERT INTO log (place, revision, at, kind, namespace, key) VALUES (?1, 0, 0, 'created', ?2, ?3)";
+            connection.execute(sql, (place as i64, namespace, &key)).expect("writes");
+        }
+        // Two of them overlap: what is in both is told once.
+        let ranges = [Range::prefix(&space("b"), "k01"), Range::prefix(&space("b"), "k0"), Range::namespace(&space("a"))];
+        for ranges in [&ranges[..1], &ranges[..]] {
+            let (condition, edges) = within_any(ranges, 3);
+            for order in ["", " DESC"] {
+                let places = |sql: &str| -> Vec<i64> {
+                    let (from, end) = (100_i64, 800_i64);
+                    let mut parameters: Vec<&dyn ToSql> = vec![&from, &end];
+                    parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
+                    let mut statement = connection.prepare(sql).expect("the query is good SQL");
+                    let found = statement.query_map(&*parameters, |row| row.get(1)).expect("runs");
+                    found.collect::<Result<_, _>>().expect("reads")
+                };
+                let told = places(&sql_in_order(&in_log(false, &condition), order));
+                assert!(told.len() > 10 && told.is_sorted_by(|one, next| (one < next) == order.is_empty()));
+                assert_eq!(places(&sql_for_few(&condition, order)), told, "{ranges:?}{order}");
+            }
+        }
+    }
+
+    #[test]
+    fn few_is_what_the_ranges_hold_however_long_the_log_is() {
+        let connection = empty();
+        for place in 0..FEW * 2 + 1 {
+            let namespace = if place % 2 == 0 { "many" } else { "few" };
+            let sql = "INSERT INTO log (place, revision, at, kind, namespace, key) VALUES (?1, 0, 0, 'created', ?2, 'k')";
+            connection.execute(sql, (place, namespace)).expect("writes");
+        }
+        let few = |name: &str| {
+            let query = ChangesQuery::after(Lineage::ZERO, Revision::ZERO);
+            is_few(&connection, &ChangesQuery { ranges: vec![Range::namespace(&space(name))], ..query })
+        };
+        assert_eq!((few("few").ok(), few("many").ok(), few("none").ok()), (Some(true), Some(false), Some(true)));
+    }
 }

@@ -83,7 +83,7 @@ fn one_key(connection: &Connection, undo: &Undo, namespace: &str, key: &str) -> 
 const TAIL_FEW: i64 = 256;
 
 /// Whether hardly anything has happened from the place `first` on, as for a moment that was chosen just now.
-fn is_short(connection: &Connection, first: i64) -> Result<bool> {
+pub(crate) fn is_short(connection: &Connection, first: i64) -> Result<bool> {
     let sql = "SELECT count(*) FROM (SELECT 1 FROM log WHERE place >= ?1 LIMIT ?2)";
     let mut statement = connection.prepare_cached(sql).map_err(explain)?;
     let count: i64 = statement.query_row((first, TAIL_FEW + 1), |row| row.get(0)).map_err(explain)?;
