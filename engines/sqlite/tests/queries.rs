@@ -372,7 +372,7 @@ fn what_was_looked_at_is_counted() {
     for hundred in 0..12 {
         let document = |n: usize| Document {
             key: format!("k{:04}", hundred * 100 + n),
-            value: format!("{{\"n\":{},\"even\":{}}}", hundred * 100 + n, n % 2 == 0),
+            value: format!("{{\"n\":{},\"even\":{}}}", hundred * 100 + n, n.is_multiple_of(2)),
             opaque: false,
             metadata: "{}".to_owned(),
         };
