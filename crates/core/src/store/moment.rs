@@ -200,7 +200,9 @@ impl Moment {
     async fn undo(&mut self, scope: &Scope, range: Range, reverse: bool, head: Revision) -> Result<Page<Undone>> {
         let lineage = self.lineage(scope).await?;
         let after = self.revision.unwrap_or(head);
-        let undone = scope.engine().undo(Undo { lineage, after, range, reverse, limit: PAGE_ITEMS }).await?;
+        // A read of one key is a small one, and engines may know a short way.
+        let limit = if range.is_one_key() { 1 } else { PAGE_ITEMS };
+        let undone = scope.engine().undo(Undo { lineage, after, range, reverse, limit }).await?;
         if undone.revision < head {
             // A replica that lags would give half of one moment and half of another.
             let message = format!("the store answered from revision {} after it had answered from {head}", undone.revision);
