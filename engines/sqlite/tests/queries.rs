@@ -406,6 +406,23 @@ fn what_was_looked_at_is_counted() {
     }
 }
 
+/// SQLite reads five digits of an exponent, and a number may have as many zeros as there is room for.
+#[test]
+fn numbers_of_any_length_are_found() {
+    let pair = Pair::new();
+    let one = |zeros: usize| Document {
+        key: format!("k{zeros}"),
+        value: format!("{{\"n\":0.{}1e{}}}", "0".repeat(zeros), zeros + 1),
+        opaque: false,
+        metadata: "{}".to_owned(),
+    };
+    pair.write(&[0, 10, 400, 9_000, 60_000, 200_000].map(one));
+    for filter in [field("n").eq(1), field("n").gt(0), field("n").gt(1), field("n").lt(2)] {
+        pair.check(&filter);
+    }
+    assert!(block_on(pair.sqlite.query(field("n").eq(1))).expect("answers").items.len() > 4);
+}
+
 /// SQLite refuses to read JSON that was damaged; whoever asks about the others is answered.
 #[test]
 fn a_damaged_row_harms_no_other() {
