@@ -70,7 +70,7 @@ impl Locking {
 
     fn run(sandbox: &Sandbox, options: &[&str], command: &[&str]) -> Self {
         let arguments = ["lock"].iter().chain(options).chain(&["deploy", "--"]).chain(command);
-        let mut child = sandbox.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = hearing(&sandbox.command(arguments)).spawn().expect("the program starts");
         let input = child.stdin.take();
         let (out, errors) = (Lines::of(child.stdout.take()), Lines::of(child.stderr.take()));
         Self { child, input, out, errors }
@@ -115,6 +115,21 @@ impl Drop for Locking {
 fn signal(name: &str, processes: &[u32]) {
     let status = Command::new("kill").arg(name).args(processes.iter().map(u32::to_string)).status();
     assert!(status.expect("there is a program kill").success());
+}
+
+/// The same command with its signals as they are by default: whoever runs the tests may have them ignored, as `nohup` has.
+fn hearing(command: &Command) -> Command {
+    let mut hearing = Command::new("env");
+    hearing.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => hearing.env(name, value),
+            None => hearing.env_remove(name),
+        };
+    }
+    hearing.current_dir(command.get_current_dir().expect("a sandbox has a directory"));
+    hearing.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    hearing
 }
 
 /// What has happened to the lock, once it is `count` events.
