@@ -41,7 +41,7 @@ const FOUND_AT_ONCE: usize = 512;
 /// How many of them share a commit at most,
 const SWEEP_AT_ONCE: usize = 64;
 /// and how many while others commit, too: who shares a group with them should not wait for much more than its own work.
-const SWEEP_BESIDE_OTHERS: usize = 8;
+const SWEEP_BESIDE_OTHERS: usize = 2;
 /// How many changes are looked at at once to find out which are too old.
 const CHANGES_AT_ONCE: usize = 256;
 
