@@ -188,6 +188,15 @@ impl Moment {
         (revision != head).then_some(revision)
     }
 
+    /// The revision that everything was read at.
+    pub(super) async fn settled(&self, scope: &Scope) -> Result<Revision> {
+        match self.revision {
+            Some(revision) => Ok(revision),
+            // Nothing was read; the present is as good a moment as any.
+            None => Ok(scope.engine().get(Vec::new(), self.now).await?.revision),
+        }
+    }
+
     /// The lineage that the revision belongs to.
     pub(super) async fn lineage(&mut self, scope: &Scope) -> Result<Lineage> {
         Ok(match self.lineage {

@@ -101,10 +101,6 @@ impl<'a> Sieve<'a> {
 
     /// The revision that everything was read at.
     pub(super) async fn settled(&self) -> Result<Revision> {
-        match self.moment.revision {
-            Some(revision) => Ok(revision),
-            // Nothing was read, because nothing could be there; the present is as good a moment as any.
-            None => Ok(self.scope.engine().get(Vec::new(), self.moment.now).await?.revision),
-        }
+        self.moment.settled(self.scope).await
     }
 }

@@ -238,10 +238,7 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<Receipt> {
         self.open()?;
         if self.writes.is_empty() {
-            let revision = match self.moment.revision {
-                Some(revision) => revision,
-                None => self.scope.engine().get(Vec::new(), self.moment.now).await?.revision,
-            };
+            let revision = self.moment.settled(&self.scope).await?;
             return Ok(Receipt { revision, writes: Vec::new() });
         }
         let mut checks = self.checks.clone();
