@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     address::{Address, Range},
     id::{CommitId, Revision, Version},
+    index::Index,
     metadata::Metadata,
     namespace::Namespace,
     time::Timestamp,
@@ -234,7 +235,7 @@ pub enum Part {
 }
 
 /// What a condition asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing there.
     Absent,
@@ -257,6 +258,8 @@ pub enum Expected {
     },
     /// At most so much of a resource.
     AtMost(Resource, u64),
+    /// What no other entry has in this index.
+    Unique(Index),
 }
 
 /// What a namespace takes of a store.
@@ -295,6 +298,8 @@ pub enum Found {
     Number(i64),
     /// So much of a resource.
     Usage(u64),
+    /// Another entry that has it.
+    Taken,
 }
 
 impl fmt::Display for Conflict {
@@ -320,6 +325,7 @@ impl fmt::Display for Expected {
             Self::Within { floor: i64::MIN, ceiling } => write!(f, "a sum of at most {ceiling}"),
             Self::Within { floor, ceiling } => write!(f, "a sum between {floor} and {ceiling}"),
             Self::AtMost(resource, most) => write!(f, "at most {most} {resource}"),
+            Self::Unique(index) => write!(f, "what no other entry has in the index on {index}"),
         }
     }
 }
@@ -335,6 +341,7 @@ impl fmt::Display for Found {
             Self::Head(head) => write!(f, "a store at revision {head}"),
             Self::Number(number) => write!(f, "{number} to add to"),
             Self::Usage(number) => number.fmt(f),
+            Self::Taken => f.write_str("an entry that has it"),
         }
     }
 }

@@ -24,6 +24,8 @@ use crate::{
     entry::Entry,
     error::Result,
     id::{CommitId, Lineage, Revision, StoreId},
+    index::{Index, IndexId, IndexStatus, Span, Term},
+    key::Key,
     limits::Limits,
     namespace::Namespace,
     query::{Condition, Filter, Fit},
@@ -102,6 +104,84 @@ pub trait Engine: Debug + Shared + 'static {
     fn pushdown(&self) -> Option<&dyn Pushdown> {
         None
     }
+
+    /// The ability to keep indexes.
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        None
+    }
+}
+
+/// Keeps indexes: rows of (index, term, key), which change in the same commit as the entries that they are of.
+///
+/// What the rows are is said by [`index`](crate::index). An engine gives what it stores and what will be there to a
+/// [`Keeping`](crate::index::Keeping) for every write that it decides; asks it for conflicts after all writes are decided; and
+/// does its works when it applies the commit. An index that was created is kept from then on, in every process.
+pub trait Indexes: Shared {
+    /// The indexes of `namespace`, or of all, by their numbers; those that were dropped as long as something of them is left.
+    fn list(&self, namespace: Option<Namespace>) -> BoxFuture<'_, Result<Vec<IndexStatus>>>;
+
+    /// Creates an index, which is then being built. When there is the same already, that is the answer.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the namespace has an index on the same paths that is unique where this one is not, or the other way
+    /// round; `Limit` beyond [`Index::PER_NAMESPACE`].
+    fn create(&self, namespace: Namespace, index: Index) -> BoxFuture<'_, Result<IndexStatus>>;
+
+    /// Drops an index: it is no longer kept, and its rows are removed by and by. Whether there was one.
+    fn drop(&self, id: IndexId) -> BoxFuture<'_, Result<bool>>;
+
+    /// Looks at the next entries of an index that is being built, or removes the next rows of one that was dropped; at most
+    /// about `limit` of them. Answers how far it is then; `None` where there is no such index any more.
+    ///
+    /// Several may call this at once, and whoever comes last goes on from where the others are.
+    ///
+    /// # Errors
+    /// `InvalidState` when two entries have what has to be unique, and `Limit` when one has too many terms or a longer one than
+    /// can be told apart; the index is then dropped.
+    fn advance(&self, id: IndexId, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Option<IndexStatus>>>;
+
+    /// A page of the entries in a part of an index, as of one moment; `None` where the index is not there, or not ready.
+    fn walk(&self, walk: IndexWalk) -> BoxFuture<'_, Result<Option<Snapshot<Walked>>>>;
+
+    /// How many rows there are in `spans` of an index, counted up to `most`.
+    fn estimate(&self, id: IndexId, spans: Vec<Span>, most: usize) -> BoxFuture<'_, Result<usize>>;
+}
+
+/// One bounded page of a part of an index.
+#[derive(Clone, Debug)]
+pub struct IndexWalk {
+    /// Which index.
+    pub index: IndexId,
+    /// The parts, in the order in which they are walked; no two overlap.
+    pub spans: Vec<Span>,
+    /// Each span from the last term to the first. The entries of one term are in the order of their keys all the same.
+    pub reverse: bool,
+    /// Only what comes behind this place, which is in the first of the spans.
+    pub after: Option<Place>,
+    /// Only what has its address in here.
+    pub range: Range,
+    /// How many at most; an engine may stop earlier, and says so.
+    pub limit: usize,
+    /// What has expired by then is not there.
+    pub now: Timestamp,
+}
+
+/// A row of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What the entry has.
+    pub term: Term,
+    /// Its key.
+    pub key: Key,
+}
+
+/// A page of the entries in a part of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// In the order asked for, each with its term. An entry with several terms is there for each of them.
+    pub items: Vec<(Term, Entry)>,
+    /// The last row that was looked at, where there may be more behind it: at or behind that of the last item.
+    pub through: Option<Place>,
 }
 
 /// Answers filters where the entries are, so that what they do not let through never leaves the engine.

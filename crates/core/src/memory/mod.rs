@@ -14,10 +14,14 @@ use crate::{
     address::{Address, Range},
     change::{Changes, ChangesQuery, Trim, Trimmed, Undo, Undone},
     commit::{Commit, Outcome},
-    engine::{Capabilities, Durability, Engine, EngineStatus, Page, Reach, Resolution, Scan, Snapshot, Usage},
+    engine::{
+        Capabilities, Durability, Engine, EngineStatus, IndexWalk, Indexes, Page, Reach, Resolution, Scan, Snapshot, Usage,
+        Walked,
+    },
     entry::Entry,
     error::{Error, ErrorKind, Result},
     id::{CommitId, StoreId},
+    index::{Index, IndexId, IndexStatus, Span},
     limits::Limits,
     namespace::Namespace,
     send::BoxFuture,
@@ -128,5 +132,35 @@ impl Engine for MemoryEngine {
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         now(self.0.write().map_err(|_| poisoned()).map(|mut state| state.closed = true))
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        Some(self)
+    }
+}
+
+impl Indexes for MemoryEngine {
+    fn list(&self, namespace: Option<Namespace>) -> BoxFuture<'_, Result<Vec<IndexStatus>>> {
+        now(self.read(|state| state.list_indexes(namespace.as_ref())))
+    }
+
+    fn create(&self, namespace: Namespace, index: Index) -> BoxFuture<'_, Result<IndexStatus>> {
+        now(self.write(|mut state| state.create_index(namespace, index)).flatten())
+    }
+
+    fn drop(&self, id: IndexId) -> BoxFuture<'_, Result<bool>> {
+        now(self.write(|mut state| state.drop_index(id)))
+    }
+
+    fn advance(&self, id: IndexId, limit: usize, at: Timestamp) -> BoxFuture<'_, Result<Option<IndexStatus>>> {
+        now(self.write(|mut state| state.advance_index(id, limit, at)).flatten())
+    }
+
+    fn walk(&self, walk: IndexWalk) -> BoxFuture<'_, Result<Option<Snapshot<Walked>>>> {
+        now(self.read(|state| state.walk(&walk).map(|value| Snapshot { revision: state.head, value })))
+    }
+
+    fn estimate(&self, id: IndexId, spans: Vec<Span>, most: usize) -> BoxFuture<'_, Result<usize>> {
+        now(self.read(|state| state.estimate(id, &spans, most)))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of locks and futures: every method is one step that nobody can see the middle of.
 
+mod indexes;
 mod log;
 
 use std::{
@@ -18,10 +19,12 @@ use crate::{
     entry::Entry,
     error::{Error, Result},
     id::{CommitId, Lineage, Revision, StoreId},
+    index::Keeping,
     key::Key,
     namespace::Namespace,
     time::Timestamp,
 };
+use indexes::Indexes;
 
 /// Everything a store is.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub(super) struct State {
     ids: BTreeMap<CommitId, Fate>,
     /// Ids made before this moment are forgotten.
     ids_since: Timestamp,
+    indexes: Indexes,
 }
 
 /// A namespace.
@@ -115,6 +119,7 @@ impl State {
             oldest: Revision::ZERO,
             ids: BTreeMap::new(),
             ids_since: Timestamp::EPOCH,
+            indexes: Indexes::default(),
         }
     }
 
@@ -187,6 +192,27 @@ impl State {
             }
         }
 
+        let indexes: BTreeMap<&Namespace, Vec<_>> = commit
+            .writes
+            .iter()
+            .map(|write| (&write.address.namespace, self.indexes.of(&write.address.namespace).to_vec()))
+            .filter(|(_, indexes)| !indexes.is_empty())
+            .collect();
+        let mut keeping = Keeping::new(commit);
+        for (index, (write, effect)) in commit.writes.iter().zip(&effects).enumerate() {
+            let (before, after) = match &effect.store {
+                Store::Keep => continue,
+                Store::Put(entry) => (self.stored(&write.address), Some(&**entry)),
+                Store::Remove => (self.stored(&write.address), None),
+            };
+            if let Some(indexes) = indexes.get(&write.address.namespace) {
+                keeping.write(index, indexes, before, after)?;
+            }
+        }
+        if let Some(conflict) = keeping.conflict(|status, term| Ok(self.holders(status, term)))? {
+            return Ok(Outcome::Conflicted(conflict));
+        }
+
         let mut usages = BTreeMap::new();
         for (write, effect) in commit.writes.iter().zip(&effects) {
             let Address { namespace, key } = &write.address;
@@ -203,6 +229,7 @@ impl State {
         }
 
         // Apply: nothing below can be refused.
+        keeping.works().iter().for_each(|work| self.indexes.apply(work));
         for (namespace, usage) in usages {
             self.namespaces.entry(namespace.clone()).or_default().usage = usage;
         }

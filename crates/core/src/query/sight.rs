@@ -13,7 +13,7 @@ use crate::entry::Entry;
 
 /// A value, as far as it was looked at.
 #[derive(Debug)]
-pub(super) enum Sight<'a> {
+pub(crate) enum Sight<'a> {
     Null,
     Bool(bool),
     Number(Number),
@@ -25,7 +25,7 @@ pub(super) enum Sight<'a> {
 }
 
 /// Shows `visit` everything that `path` reaches in `entry`, in order, until it answers true. Whether it did.
-pub(super) fn each<'a>(entry: &'a Entry, path: &Path, visit: &mut dyn FnMut(Sight<'a>) -> bool) -> bool {
+pub(crate) fn each<'a>(entry: &'a Entry, path: &Path, visit: &mut dyn FnMut(Sight<'a>) -> bool) -> bool {
     let text = match path.root() {
         Root::Key => return visit(Sight::Text(Cow::Borrowed(entry.address.key.as_str()))),
         Root::Version => return visit(Sight::Number(entry.version.get().into())),
@@ -52,7 +52,7 @@ impl<'a> Sight<'a> {
     }
 
     /// The value as a tree; `None` where it was damaged.
-    pub(super) fn read(self) -> Option<Json> {
+    pub(crate) fn read(self) -> Option<Json> {
         Some(match self {
             Self::Null => Json::Null,
             Self::Bool(bool) => Json::Bool(bool),

@@ -1,0 +1,225 @@
+//! Indexes: what finds entries by their values.
+//!
+//! An index of a namespace keeps, for every stored entry, one or more [terms](Term): what the entry has at the paths of the
+//! index, written so that the order of the bytes is the order of the values. It changes in the same commit as the entry, so it
+//! never says anything else than the entries do. Everything that has to be the same on every engine is here, and pure: which
+//! terms an entry has, what a commit does to them, when it would break uniqueness, and which index helps with which query.
+//! An engine keeps rows of (index, term, key) in that order, and no more.
+//!
+//! * An entry where nothing is reached has a term that says so, behind all others: the index holds every entry of its namespace.
+//! * A path with `[]` makes a term for each different element. At most one path of an index has `[]` in it, and an entry has at
+//!   most [`Index::TERMS_MAX`] terms; a commit that would make more is refused as `Limit`.
+//! * A term has at most [`Term::BYTES_MAX`] bytes; what is longer is cut. Whoever reads an index looks at the entries again.
+//! * Under a unique index no two entries have the same term at the same time. What is missing is not compared; null is. An
+//!   entry that has expired at the commit's clock holds nothing any more.
+
+mod keeping;
+mod span;
+mod term;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use keeping::{Holder, Keeping, Work, build, existing};
+pub use span::{Choice, Order, Span, choices};
+pub use term::Term;
+
+use crate::{
+    entry::Entry,
+    error::{Error, Result},
+    key::Key,
+    namespace::Namespace,
+    query::{IntoPath, Path, Root},
+};
+
+/// What an index is over, and what it promises.
+///
+/// ```
+/// # use larder_core::Index;
+/// let by_age = Index::on("age")?;
+/// let by_name = Index::over(["name.last", "name.first"])?;
+/// let one_each = Index::on("email")?.unique();
+/// assert_eq!(one_each.to_string(), "unique email");
+/// # let _ = (by_age, by_name);
+/// # Ok::<_, larder_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Form", into = "Form")]
+pub struct Index {
+    paths: Vec<Path>,
+    unique: bool,
+}
+
+impl Index {
+    /// The most paths of an index.
+    pub const PATHS_MAX: usize = 8;
+    /// The most terms of an entry in one index.
+    pub const TERMS_MAX: usize = 1024;
+    /// The most indexes of a namespace.
+    pub const PER_NAMESPACE: usize = 16;
+
+    /// An index on what `path` reaches.
+    ///
+    /// # Errors
+    /// As [`Index::over`].
+    pub fn on(path: impl IntoPath) -> Result<Self> {
+        Self::over([path])
+    }
+
+    /// An index on what all of `paths` reach, the first of them first.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad path, for none, for one that is named twice, for `$key`, by which entries are in order anyway, and
+    /// when more than one has `[]` in it; `Limit` beyond [`Index::PATHS_MAX`].
+    pub fn over<P: IntoPath>(paths: impl IntoIterator<Item = P>) -> Result<Self> {
+        let paths = paths.into_iter().map(P::into_path).collect::<Result<Vec<_>>>()?;
+        if paths.is_empty() {
+            return Err(Error::invalid("an index is on one path at least"));
+        }
+        if paths.len() > Self::PATHS_MAX {
+            return Err(Error::limit(format!("an index is over at most {} paths", Self::PATHS_MAX)));
+        }
+        if paths.iter().any(|path| path.root() == Root::Key) {
+            return Err(Error::invalid("an index on $key is not needed: entries are in the order of their keys"));
+        }
+        if let Some(twice) = paths.iter().enumerate().find(|(at, path)| paths[..*at].contains(path)) {
+            return Err(Error::invalid(format!("an index names {} twice", twice.1)));
+        }
+        if paths.iter().filter(|path| path.is_many()).count() > 1 {
+            return Err(Error::invalid("at most one path of an index has [] in it"));
+        }
+        Ok(Self { paths, unique: false })
+    }
+
+    /// The same, and no two entries may have the same in it.
+    #[must_use]
+    pub fn unique(self) -> Self {
+        Self { unique: true, ..self }
+    }
+
+    /// On what it is.
+    pub fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    /// Whether no two entries may have the same in it.
+    pub fn is_unique(&self) -> bool {
+        self.unique
+    }
+
+    /// Whether an entry can have several terms in it.
+    pub fn is_many(&self) -> bool {
+        self.paths.iter().any(Path::is_many)
+    }
+
+    /// The terms of `entry`, each once and in order.
+    ///
+    /// # Errors
+    /// `Limit` when they are more than [`Index::TERMS_MAX`], or when one that has to be unique is too long.
+    pub fn terms(&self, entry: &Entry) -> Result<Vec<Term>> {
+        term::terms(self, entry)
+    }
+}
+
+/// As in `unique email` and `name.last, name.first`.
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.unique { "unique " } else { "" })?;
+        for (at, path) in self.paths.iter().enumerate() {
+            write!(f, "{}{path}", if at == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// As it stands in JSON: `{"paths": ["email"], "unique": true}`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    paths: Vec<String>,
+    #[serde(default)]
+    unique: bool,
+}
+
+impl TryFrom<Form> for Index {
+    type Error = Error;
+    fn try_from(form: Form) -> Result<Self> {
+        Ok(Self { unique: form.unique, ..Self::over(&form.paths)? })
+    }
+}
+
+impl From<Index> for Form {
+    fn from(index: Index) -> Self {
+        Self { paths: index.paths.iter().map(Path::to_string).collect(), unique: index.unique }
+    }
+}
+
+/// The number of an index in its store, which no other one ever has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IndexId(pub u64);
+
+/// An index of a namespace, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexStatus {
+    /// Its number.
+    pub id: IndexId,
+    /// Whose entries are in it.
+    pub namespace: Namespace,
+    /// On what it is.
+    pub index: Index,
+    /// How far it is.
+    pub state: IndexState,
+}
+
+/// How far an index is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndexState {
+    /// Commits keep it, but of the entries that were there before, those behind a key are not in it yet.
+    Building {
+        /// The last key that was looked at.
+        through: Option<Key>,
+        /// How many entries were.
+        entries: u64,
+    },
+    /// It holds everything.
+    Ready,
+    /// It was dropped, and what it holds is being removed.
+    Dropped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn an_index_is_written_and_read() {
+        for (index, text, json) in [
+            (Index::on("age"), "age", r#"{"paths":["age"],"unique":false}"#),
+            (Index::on("$value.age").map(Index::unique), "unique age", r#"{"paths":["age"],"unique":true}"#),
+            (Index::over(["a b", "$meta.x"]), "\"a b\", $meta.x", r#"{"paths":["\"a b\"","$meta.x"],"unique":false}"#),
+        ] {
+            let index = index.expect("an index");
+            assert_eq!(index.to_string(), text);
+            assert_eq!(serde_json::to_string(&index).expect("writes"), json);
+            assert_eq!(serde_json::from_str::<Index>(json).expect("reads"), index);
+        }
+        assert!(serde_json::from_str::<Index>(r#"{"paths":[]}"#).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_an_index_is_refused() {
+        let none: [&str; 0] = [];
+        for (index, kind) in [
+            (Index::over(none), ErrorKind::Invalid),
+            (Index::on("$key"), ErrorKind::Invalid),
+            (Index::on("a..b"), ErrorKind::Invalid),
+            (Index::over(["a", "b", "$value.a"]), ErrorKind::Invalid),
+            (Index::over(["a[]", "b[].c"]), ErrorKind::Invalid),
+            (Index::over(["a", "b", "c", "d", "e", "f", "g", "h", "i"]), ErrorKind::Limit),
+        ] {
+            assert_eq!(index.map_err(|error| error.kind()), Err(kind));
+        }
+    }
+}
