@@ -80,7 +80,7 @@ impl Failure {
                         set("namespace", address.namespace.as_str().into());
                         set("key", address.key.as_str().into());
                     }
-                    set("expected", expected(conflict.expected));
+                    set("expected", expected(&conflict.expected));
                     set("found", found(conflict.found));
                 }
                 if let Some(oldest) = error.oldest() {
@@ -123,7 +123,10 @@ fn next_step(error: &Error) -> Option<String> {
 fn after_conflict(conflict: &Conflict) -> Option<String> {
     let address = conflict.address.as_ref()?;
     let key = shell(&address.key);
-    Some(match (conflict.expected, conflict.found) {
+    Some(match (&conflict.expected, conflict.found) {
+        (Expected::Unique(index), _) => format!(
+            "another entry has what the index on {index} allows once; choose another one, or change that entry first"
+        ),
         (Expected::Within { .. }, _) => format!("nothing was added; `larder get {key}` shows the number as it is"),
         (_, Found::Absent) => "somebody may have deleted it; to create it anew, expect version 0".to_owned(),
         (_, Found::Entry { version, .. }) => {
@@ -133,7 +136,7 @@ fn after_conflict(conflict: &Conflict) -> Option<String> {
     })
 }
 
-fn expected(expected: Expected) -> Value {
+fn expected(expected: &Expected) -> Value {
     match expected {
         Expected::Absent => json!({ "absent": true }),
         Expected::Exists => json!({ "exists": true }),
@@ -145,6 +148,7 @@ fn expected(expected: Expected) -> Value {
         Expected::AtMost(Resource::Entries, most) => json!({ "entries": most }),
         Expected::AtMost(Resource::Bytes, most) => json!({ "bytes": most }),
         Expected::AtMost(Resource::LogBytes, most) => json!({ "log_bytes": most }),
+        Expected::Unique(index) => json!({ "unique": index }),
     }
 }
 
@@ -158,5 +162,6 @@ fn found(found: Found) -> Value {
         Found::Head(head) => json!({ "head": head.get() }),
         Found::Number(number) => json!({ "number": number }),
         Found::Usage(usage) => json!({ "number": usage }),
+        Found::Taken => json!({ "taken": true }),
     }
 }

@@ -23,7 +23,7 @@ fn usage(scope: &Scope) -> Usage {
 fn exceeded(error: &Error) -> (Expected, Found) {
     let conflict = error.as_conflict().expect("it says what was met");
     assert_eq!(conflict.address, None);
-    (conflict.expected, conflict.found)
+    (conflict.expected.clone(), conflict.found)
 }
 
 pub(super) fn g12_a_quota_bounds_what_a_guest_takes(ground: &Ground) {

@@ -90,7 +90,7 @@ pub(super) fn g1_a_conflicting_commit_leaves_no_trace(ground: &Ground) {
             _ => Found::Absent,
         };
         assert_eq!((conflict.part, conflict.address), (Part::Check(1), Some(at(key))));
-        assert_eq!((conflict.expected, conflict.found), (expected, found));
+        assert_eq!((&conflict.expected, conflict.found), (&expected, found));
         assert_eq!(seam.picture(), before, "{expected:?} left something behind");
     }
 }

@@ -227,7 +227,9 @@ pub(super) fn writes_that_fold_answer_as_one_by_one(ground: &Ground) {
             if refusal.is_none() {
                 match block_on(one.into_future()) {
                     Ok(receipt) => numbers.push(receipt.writes[0].number),
-                    Err(error) => refusal = error.as_conflict().map(|met| (Part::Write(index), met.expected, met.found)),
+                    Err(error) => {
+                        refusal = error.as_conflict().map(|met| (Part::Write(index), met.expected.clone(), met.found))
+                    }
                 }
             }
         }
@@ -237,7 +239,7 @@ pub(super) fn writes_that_fold_answer_as_one_by_one(ground: &Ground) {
                 assert_eq!(answered, numbers, "chain {n}: the sums are not those of one by one");
             }
             (Err(error), Some(refusal)) => {
-                let met = error.as_conflict().map(|met| (met.part, met.expected, met.found));
+                let met = error.as_conflict().map(|met| (met.part, met.expected.clone(), met.found));
                 assert_eq!(met, Some(refusal), "chain {n}: {error}");
             }
             (folded, refusal) => panic!("chain {n}: together {folded:?}, one by one {refusal:?}"),

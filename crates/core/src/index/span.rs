@@ -1,7 +1,7 @@
 //! Spans: which part of an index holds all that a filter can let through, and in which order it stands there.
 
 use super::{Index, IndexId, IndexState, IndexStatus, Term, term};
-use crate::query::{Condition, Filter, Json, Node, Path, Sort, Test};
+use crate::query::{By, Condition, Filter, Json, Node, Path, Rank, Sort, Test};
 
 /// A part of an index: the terms from one on, up to another and without that.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,8 +35,37 @@ pub struct Choice {
     pub spans: Vec<Span>,
     /// In which order entries come when the spans are walked.
     pub order: Order,
-    /// How many of its paths, from the first on, have to be one value.
+    /// How many of its paths, from the first on, have to be one value each,
     pub equal: usize,
+    /// and how those stand at the beginning of every term.
+    pub fixed: Vec<u8>,
+    /// Whether the filter says anything of what is in the index; else it is its order that helps.
+    pub is_bound: bool,
+}
+
+impl Choice {
+    /// Whether all of it has one term.
+    pub fn is_one_term(&self) -> bool {
+        self.equal == self.index.paths().len()
+    }
+
+    /// Whether at most one entry can be found.
+    pub fn is_one_entry(&self) -> bool {
+        self.index.is_unique() && self.is_one_term()
+    }
+
+    /// The term of the entry at the place `rank` of `sort`, in whose order this one comes.
+    pub(crate) fn term_of(&self, sort: &Sort, rank: &Rank) -> Option<Term> {
+        let fixed = &self.index.paths()[..self.equal];
+        let mut bytes = self.fixed.clone();
+        for (_, value) in wanted(sort, rank.values()).filter(|(by, _)| !fixed.contains(&by.path)) {
+            match value {
+                Some(value) => term::json(&mut bytes, value),
+                None => bytes.push(term::MISSING),
+            }
+        }
+        (bytes.len() < Term::BYTES_MAX || self.is_one_term()).then(|| Term::cut(bytes))
+    }
 }
 
 /// In which order entries come out of an index.
@@ -74,10 +103,10 @@ fn choice(status: &IndexStatus, filter: &Filter, sort: &Sort) -> Option<Choice> 
             fixed.clone_from(&beginnings[0]);
         }
     }
-    let bound = tails.is_some() || beginnings != [Vec::<u8>::new()];
+    let is_bound = tails.is_some() || beginnings != [Vec::<u8>::new()];
     let one_term = tails.is_none() && equal == paths.len();
     let order = order(paths, equal, one_term, sort);
-    if !bound && order == Order::Other {
+    if !is_bound && order == Order::Other {
         return None;
     }
     let parts = match tails {
@@ -96,16 +125,21 @@ fn choice(status: &IndexStatus, filter: &Filter, sort: &Sort) -> Option<Choice> 
         }
     }
     if order == Order::Reverse {
-        fixed.push(term::MISSING);
-        spans = values_first(spans, &fixed);
+        spans = values_first(spans, &[&*fixed, &[term::MISSING]].concat());
     }
-    Some(Choice { id: status.id, index: status.index.clone(), spans, order, equal })
+    Some(Choice { id: status.id, index: status.index.clone(), spans, order, equal, fixed, is_bound })
+}
+
+/// The parts of `sort` that have something to say, each with one of `those`: what is equal is in the order of keys anyway.
+fn wanted<T>(sort: &Sort, those: impl Iterator<Item = T>) -> impl Iterator<Item = (&By, T)> {
+    sort.parts().iter().zip(those).take_while(|(by, _)| by.descending || by.path != Path::key())
 }
 
 /// In which order entries come, when the first `equal` of `paths` have one value each.
 fn order(paths: &[Path], equal: usize, one_term: bool, sort: &Sort) -> Order {
     let (fixed, rest) = paths.split_at(equal);
-    let wanted: Vec<_> = sort.parts().iter().filter(|by| !fixed.contains(&by.path)).collect();
+    let parts = wanted(sort, std::iter::repeat(())).map(|(by, ())| by);
+    let wanted: Vec<_> = parts.filter(|by| !fixed.contains(&by.path)).collect();
     if wanted.is_empty() {
         // By key, which is how the entries of one term stand.
         return if one_term { Order::Forward } else { Order::Other };

@@ -56,7 +56,7 @@ impl Term {
         self.0.len() == Self::BYTES_MAX
     }
 
-    fn cut(mut bytes: Vec<u8>) -> Self {
+    pub(super) fn cut(mut bytes: Vec<u8>) -> Self {
         bytes.truncate(Self::BYTES_MAX);
         Self(bytes)
     }

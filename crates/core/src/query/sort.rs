@@ -145,6 +145,11 @@ impl Rank {
         &self.key
     }
 
+    /// What the entry has, by each part of the sort.
+    pub(crate) fn values(&self) -> impl Iterator<Item = Option<&Json>> {
+        self.slots.iter().map(Slot::value)
+    }
+
     /// About how many bytes of memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.slots.iter().filter_map(Slot::value).map(Json::bytes).sum::<usize>()

@@ -46,7 +46,8 @@ const SWEEP_BESIDE_OTHERS: usize = 2;
 const CHANGES_AT_ONCE: usize = 256;
 
 impl Store {
-    /// Sweeps up every entry that has expired, and forgets what `retention` does not keep.
+    /// Sweeps up every entry that has expired, forgets what `retention` does not keep, and goes on with indexes that somebody
+    /// left half built.
     ///
     /// # Errors
     /// What the engine meets; what was done before stays done.
@@ -76,6 +77,7 @@ impl Store {
             }
             kept.changes += self.engine().trim(Trim::namespace(namespace, through)).await?.changes;
         }
+        self.finish_indexes().await?;
         Ok(kept)
     }
 

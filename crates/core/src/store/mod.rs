@@ -6,10 +6,10 @@ mod builder;
 mod clear;
 mod committer;
 mod diff;
-mod explain;
 mod fold;
 mod history;
 mod holds;
+mod indexes;
 mod keeper;
 mod moment;
 mod namespaces;
@@ -20,7 +20,6 @@ mod retention;
 mod scope;
 mod select;
 mod set;
-mod sieve;
 mod status;
 mod transaction;
 mod view;
@@ -32,12 +31,12 @@ use std::{fmt, ops::Deref, sync::Arc};
 pub use builder::CommitBuilder;
 pub use clear::Clear;
 pub use diff::{Diff, Difference};
-pub use explain::Explanation;
 pub use history::History;
 pub use holds::Hold;
+pub use indexes::{CreateIndex, IndexInfo};
 pub use keeper::Kept;
 pub use namespaces::NamespaceInfo;
-pub use query::{Answer, Matched};
+pub use query::{Answer, Explanation, Matched};
 pub use read::Pages;
 pub use retention::{LogBounds, Retention};
 pub use scope::Scope;
@@ -55,6 +54,7 @@ use crate::{
     world::World,
 };
 use committer::Committer;
+use indexes::Known;
 use scope::Shared;
 use transaction::Transactions;
 use watch::Follower;
@@ -73,7 +73,8 @@ impl Store {
     pub fn new(engine: Arc<dyn Engine>, world: Arc<dyn World>) -> Self {
         let follower = Follower::new(engine.clone(), world.clone());
         let committer = Arc::new(Committer::new(engine.clone(), world.clone(), follower.clone()));
-        let shared = Shared { engine, world, committer, follower, transactions: Transactions::default() };
+        let (transactions, indexes) = (Transactions::default(), Known::default());
+        let shared = Shared { engine, world, committer, follower, transactions, indexes };
         Self(Scope::new(Arc::new(shared), Namespace::default()))
     }
 

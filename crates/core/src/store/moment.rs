@@ -183,7 +183,7 @@ impl Moment {
     /// The revision to go back to from `head`, unless that is where the reader is.
     ///
     /// The first read settles where that is.
-    fn since(&mut self, head: Revision) -> Option<Revision> {
+    pub(super) fn since(&mut self, head: Revision) -> Option<Revision> {
         let revision = *self.revision.get_or_insert(head);
         (revision != head).then_some(revision)
     }
@@ -206,7 +206,7 @@ impl Moment {
     }
 
     /// What of `range` has to be undone, read at `head` or later.
-    async fn undo(&mut self, scope: &Scope, range: Range, reverse: bool, head: Revision) -> Result<Page<Undone>> {
+    pub(super) async fn undo(&mut self, scope: &Scope, range: Range, reverse: bool, head: Revision) -> Result<Page<Undone>> {
         let lineage = self.lineage(scope).await?;
         let after = self.revision.unwrap_or(head);
         // A read of one key is a small one, and engines may know a short way.

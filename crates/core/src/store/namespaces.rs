@@ -128,7 +128,7 @@ impl Store {
         Err(contended(namespace))
     }
 
-    /// Deletes a namespace and answers how many entries went with it.
+    /// Deletes a namespace and its indexes, and answers how many entries went with it.
     ///
     /// With `recursive` it may hold entries. That is many commits; meanwhile the namespace refuses writes, and when it
     /// ends half-way it goes on doing so until the deletion is called again and ends. Deletions that overlap work
@@ -167,7 +167,10 @@ impl Store {
                     .send()
                     .await;
                 match ended {
-                    Ok(_) => return Ok(gone),
+                    Ok(_) => {
+                        self.drop_indexes(namespace).await?;
+                        return Ok(gone);
+                    }
                     // Something has moved, which need not matter: look again.
                     Err(error) if error.as_conflict().is_some() => continue,
                     Err(error) => return Err(error),

@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{committer::Committer, transaction::Transactions, watch::Follower};
+use super::{committer::Committer, indexes::Known, transaction::Transactions, watch::Follower};
 use crate::{
     address::{Address, Range},
     commit::{Check, Quota},
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub(super) committer: Arc<Committer>,
     pub(super) follower: Arc<Follower>,
     pub(super) transactions: Transactions,
+    pub(super) indexes: Known,
 }
 
 /// What a scope may do less than its namespace could.

@@ -2,10 +2,6 @@
 //!
 //! What the engine can sort out by itself it does; the rest is done here. Whoever asks does not notice which was which.
 
-use super::{
-    Scope,
-    moment::{Laid, Moment, PAGE_ITEMS},
-};
 use crate::{
     address::{Address, Range},
     engine::Pushdown,
@@ -13,6 +9,10 @@ use crate::{
     error::Result,
     id::Revision,
     query::{self, Filter, Matcher, Plan, Rank},
+    store::{
+        Scope,
+        moment::{Laid, Moment, PAGE_ITEMS},
+    },
 };
 
 /// So many items at least are asked of an engine that may let through some that are then sorted out.

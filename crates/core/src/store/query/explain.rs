@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use super::{Scope, moment::Moment, query::find, sieve};
+use super::{access::Access, find::find_and_say, sieve};
 use crate::{
     address::{Edge, Range},
     error::Result,
+    index::{Choice, Order},
     query::{Plan, Query},
+    store::{Scope, moment::Moment},
 };
 
 /// How a query was answered, and what that took.
@@ -16,7 +18,10 @@ pub struct Explanation {
     pub engine: &'static str,
     /// Where was looked: what the filter says of keys narrows it.
     pub range: Range,
-    /// What of the filter the engine answered by itself, and what was left to do.
+    /// Which index was walked, if one was.
+    pub index: Option<Choice>,
+    /// What of the filter the engine answered by itself, and what was left to do. What comes out of an index is looked at
+    /// with the whole filter.
     pub plan: Plan,
     /// How many entries were looked at.
     pub examined: u64,
@@ -41,9 +46,14 @@ impl Scope {
         let query = query.into();
         query.filter.check()?;
         let (range, plan) = (sieve::range(self, &query.filter), sieve::plan(self, &query.filter));
-        let found = find(self, Moment::present(self.world().now()), query, |_| ()).await?;
+        let filter = query.filter.clone();
+        let (found, access) = find_and_say(self, Moment::present(self.world().now()), query, |_| ()).await?;
         let (engine, returned) = (self.engine().capabilities().engine, found.items.len() as u64);
-        Ok(Explanation { engine, range, plan, examined: found.examined, returned })
+        let (index, plan) = match access {
+            Access::Keys => (None, plan),
+            Access::Index(choice) => (Some(choice), Plan::residual(&filter)),
+        };
+        Ok(Explanation { engine, range, index, plan, examined: found.examined, returned })
     }
 }
 
@@ -57,9 +67,29 @@ impl Explanation {
 /// A line for each of it, as in `examined  1000`.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { engine, plan, examined, returned, .. } = self;
-        write!(f, "engine    {engine}\nkeys      {}\n{plan}\n", self.keys())?;
+        let Self { engine, index, plan, examined, returned, .. } = self;
+        write!(f, "engine    {engine}\nkeys      {}\nindex     ", self.keys())?;
+        match index {
+            None => f.write_str("none")?,
+            Some(choice) => write!(f, "{}", Used(choice))?,
+        }
+        write!(f, "\n{plan}\n")?;
         write!(f, "examined  {examined}\nreturned  {returned}")
+    }
+}
+
+/// How an index was used, for people: `age: 1 range, in the order asked for`.
+struct Used<'a>(&'a Choice);
+
+impl fmt::Display for Used<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Choice { index, spans, order, .. } = self.0;
+        let ranges = if spans.len() == 1 { "range" } else { "ranges" };
+        write!(f, "{index}: {} {ranges}", spans.len())?;
+        f.write_str(match order {
+            Order::Other => "",
+            Order::Forward | Order::Reverse => ", in the order asked for",
+        })
     }
 }
 

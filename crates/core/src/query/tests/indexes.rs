@@ -1,0 +1,110 @@
+//! What indexes are made of, over random documents: terms in the order of values, and spans that miss nothing.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{
+    super::{Filter, Path, Sort, matches},
+    random::{any_entry, any_filter, any_json, any_sort, cases},
+};
+use crate::{
+    Entry, Namespace,
+    index::{Choice, Index, IndexId, IndexState, IndexStatus, Order, Term, choices},
+    value::Value,
+};
+
+fn on_value(json: &super::super::Json) -> Term {
+    let entry = super::entry("a", Value::json(json.to_string()).expect("JSON"), "{}");
+    let index = Index::on("$value").expect("an index");
+    index.terms(&entry).expect("it is short").remove(0)
+}
+
+/// An index on some of the paths that `filter` and `sort` name, in which order `chance` says; on `a` when that cannot be.
+fn some_index(filter: &Filter, sort: &Sort, chance: &[u8]) -> Index {
+    let named = filter.conditions().into_iter().map(|condition| condition.path().clone());
+    let mut paths: Vec<Path> = named.chain(sort.parts().iter().map(|by| by.path.clone())).collect();
+    paths.sort();
+    paths.dedup();
+    let mut chosen = Vec::new();
+    for byte in chance {
+        if !paths.is_empty() {
+            chosen.push(paths.remove(usize::from(*byte) % paths.len()));
+        }
+    }
+    Index::over(chosen).unwrap_or_else(|_| Index::on("a").expect("an index"))
+}
+
+fn choice(index: Index, filter: &Filter, sort: &Sort) -> Option<Choice> {
+    let status = IndexStatus { id: IndexId(1), namespace: Namespace::default(), index, state: IndexState::Ready };
+    choices(&[status], filter, sort).pop()
+}
+
+/// The number of the first span with a term of `entry` in it, and that term.
+fn found(choice: &Choice, entry: &Entry) -> Option<(usize, Term)> {
+    let terms = choice.index.terms(entry).expect("it has few");
+    let spans = choice.spans.iter().enumerate();
+    spans.flat_map(|(at, span)| terms.iter().filter(|term| span.contains(term)).map(move |term| (at, term.clone()))).next()
+}
+
+proptest! {
+    #![proptest_config(cases(2048))]
+
+    #[test]
+    fn terms_are_in_the_order_of_values(a in any_json(), b in any_json()) {
+        prop_assert_eq!(on_value(&a).cmp(&on_value(&b)), a.cmp(&b), "{} {}", a, b);
+    }
+
+    #[test]
+    fn spans_do_not_overlap_and_miss_nothing(
+        filter in any_filter(), sort in any_sort(), chance in vec(any::<u8>(), 1..4), entries in vec(any_entry(), 1..8),
+    ) {
+        let Some(choice) = choice(some_index(&filter, &sort, &chance), &filter, &sort) else { return Ok(()) };
+        let mut spans = choice.spans.clone();
+        spans.sort();
+        prop_assert!(spans.windows(2).all(|pair| pair[0].to <= pair[1].from), "{:?}", spans);
+        for entry in entries.iter().filter(|entry| matches(&filter, entry)) {
+            prop_assert!(found(&choice, entry).is_some(), "{} {:?} {:?}", filter, choice, entry.value.bytes());
+        }
+    }
+
+    /// Whichever of two entries comes first along the index also does in the order asked for.
+    #[test]
+    fn an_index_in_order_is_in_that_order(
+        filter in any_filter(), sort in any_sort(), chance in vec(any::<u8>(), 1..3), entries in vec(any_entry(), 2..8), bare in any::<bool>(),
+    ) {
+        let filter = if bare { Filter::everything() } else { filter };
+        let Some(choice) = choice(some_index(&filter, &sort, &chance), &filter, &sort) else { return Ok(()) };
+        if choice.order == Order::Other {
+            return Ok(());
+        }
+        let placed: Vec<_> = entries.iter().filter(|entry| matches(&filter, entry)).map(|entry| (found(&choice, entry), entry)).collect();
+        for (one, a) in &placed {
+            for (other, b) in &placed {
+                let (Some((at, term)), Some((and, with))) = (one, other) else { continue };
+                let terms = if choice.order == Order::Reverse { with.cmp(term) } else { term.cmp(with) };
+                let order = at.cmp(and).then(terms).then_with(|| a.address.key.cmp(&b.address.key));
+                prop_assert_eq!(order, sort.rank(a).cmp(&sort.rank(b)), "{} sort {} {:?}", filter, sort, choice);
+                if let Some(place) = choice.term_of(&sort, &sort.rank(a)) {
+                    prop_assert_eq!(&place, term);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn long_terms_are_cut_and_still_found() {
+    let long = |tail: &str| format!("{}{tail}", "x".repeat(2000));
+    let index = Index::on("a").expect("an index");
+    for text in ["", "a", "b"].map(long) {
+        let entry = super::entry("k", Value::json(format!("{{\"a\":{text:?}}}")).expect("JSON"), "{}");
+        let term = index.terms(&entry).expect("it is cut").remove(0);
+        assert!(term.is_cut() && term.as_bytes().len() == Term::BYTES_MAX);
+        assert!(index.clone().unique().terms(&entry).is_err(), "what is cut cannot be told apart");
+        for filter in [format!("a = {text:?}"), format!("a >= {text:?}"), format!("a <= {text:?}"), format!("a ^= {text:?}")]
+        {
+            let filter = Filter::parse(&filter).expect("a filter");
+            let choice = choice(index.clone(), &filter, &Sort::by_key()).expect("it is on that path");
+            assert!(found(&choice, &entry).is_some(), "{filter:?}");
+        }
+    }
+}
