@@ -4,6 +4,7 @@
 //! does the same durable work on the same rows twice, once with the driver alone, and prints the ratio.
 
 mod import;
+mod index;
 mod memory;
 mod query;
 mod raw;
@@ -66,8 +67,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if wanted("sqlite time: sweeping") {
         time::sweeping(&mut report, &runtime, directory.path(), options.entries)?;
     }
-    if wanted("sqlite query") {
-        query::measure(&mut report, &runtime, directory.path())?;
+    let (in_file, in_memory) = (wanted("sqlite query"), wanted("memory query"));
+    if in_file || in_memory {
+        query::measure(&mut report, &runtime, directory.path(), (in_file, in_memory))?;
+    }
+    if wanted("sqlite index: equality") || wanted("sqlite index: range") {
+        index::queries(&mut report, &runtime, directory.path(), options.entries)?;
+    }
+    if wanted("sqlite index: set") {
+        index::sets(&mut report, &runtime, directory.path())?;
     }
     if wanted("import") {
         import::measure(&mut report, directory.path(), options.entries, options.program.as_deref())?;
