@@ -160,6 +160,8 @@ pub struct IndexWalk {
     pub after: Option<Place>,
     /// Only what has its address in here.
     pub range: Range,
+    /// Only what has each of these terms in another index, too; those that are not ready, or not there, are passed over.
+    pub also: Vec<(IndexId, Term)>,
     /// How many at most; an engine may stop earlier, and says so.
     pub limit: usize,
     /// What has expired by then is not there.

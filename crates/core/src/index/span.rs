@@ -49,6 +49,16 @@ impl Choice {
         self.equal == self.index.paths().len()
     }
 
+    /// Whether `filter` asks about nothing else than what the index is on.
+    pub(crate) fn tells_all_of(&self, filter: &Filter) -> bool {
+        filter.conditions().iter().all(|condition| self.index.paths().contains(condition.path()))
+    }
+
+    /// The one term, where there is one.
+    pub(crate) fn term(&self) -> Term {
+        Term::cut(self.fixed.clone())
+    }
+
     /// Whether at most one entry can be found.
     pub fn is_one_entry(&self) -> bool {
         self.index.is_unique() && self.is_one_term()

@@ -85,7 +85,7 @@ impl Scope {
     /// When awaited: `AlreadyExists` when there is an index on the same paths, of which one is unique and the other is not;
     /// `InvalidState` when it is to be unique and two entries have the same, and `Limit` when an entry cannot be in it: it is
     /// then not created; `Limit` beyond 16 indexes; `NotFound` when somebody dropped it meanwhile; `Denied` when this handle only
-    /// reads or sees a part of its namespace; `Unsupported` where the engine keeps none. Else what the engine meets.
+    /// reads, sees a part of its namespace, or has a quota, which does not count what indexes take; `Unsupported` where the engine keeps none. Else what the engine meets.
     pub fn create_index(&self, index: Index) -> CreateIndex<'_> {
         CreateIndex { scope: self, index, progress: Box::new(|_| ()) }
     }
@@ -211,6 +211,11 @@ impl<'a> CreateIndex<'a> {
     async fn run(mut self) -> Result<()> {
         self.scope.may_write(None)?;
         self.scope.sees_all()?;
+        if self.scope.quota().is_some() {
+            // A small entry can have many and long terms.
+            let message = "an index takes space that quotas do not count: it is created with a handle that has none";
+            return Err(Error::new(ErrorKind::Denied, message));
+        }
         let Some(indexes) = self.scope.engine().indexes() else {
             let engine = self.scope.engine().capabilities().engine;
             return Err(Error::new(ErrorKind::Unsupported, format!("the engine {engine} keeps no indexes")));

@@ -180,6 +180,11 @@ impl State {
             let terms: Box<dyn Iterator<Item = _>> = if walk.reverse { Box::new(terms.rev()) } else { Box::new(terms) };
             terms.flat_map(|(term, keys)| keys.iter().map(move |key| (term, key)))
         });
+        let ready =
+            |(id, _): &&(IndexId, Term)| self.indexes.find(*id).is_some_and(|status| status.state == IndexState::Ready);
+        let also =
+            walk.also.iter().filter(ready).map(|(id, term)| self.indexes.rows.get(id).and_then(|rows| rows.0.get(term)));
+        let also: Vec<Option<&BTreeSet<Key>>> = also.collect();
         let passed = |(term, key): &(&Term, &Key)| {
             walk.after.as_ref().is_some_and(|after| **term == after.term && **key <= after.key)
         };
@@ -187,6 +192,7 @@ impl State {
         while let Some((term, key)) = places.next() {
             let address = Address::new(status.namespace.clone(), key.clone());
             if walk.range.contains(&address)
+                && also.iter().all(|keys| keys.is_some_and(|keys| keys.contains(key)))
                 && let Some(entry) = self.live(&address, walk.now)
             {
                 items.push((term.clone(), entry.clone()));

@@ -12,14 +12,16 @@ use crate::{
 
 /// Up to how many rows of an index are counted to find out which one is the best.
 const COUNTED_MAX: usize = 1024;
+/// From so many rows on it pays to look each of them up in another index before its entry is read.
+const WORTH_CROSSING: usize = 32;
 
 /// By which way entries are come upon.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::store) enum Access {
     /// Along their keys.
     Keys,
-    /// Along an index.
-    Index(Choice),
+    /// Along an index; of what is found there, what is in all the others, too.
+    Index(Choice, Vec<Choice>),
 }
 
 impl Access {
@@ -33,43 +35,54 @@ impl Access {
         // To walk all of an index for its order alone pays when the walk ends early.
         choices.retain(|choice| choice.is_bound || wanted.is_some());
         if let Some(at) = choices.iter().position(Choice::is_one_entry) {
-            return Ok(Self::Index(choices.swap_remove(at)));
+            return Ok(Self::Index(choices.swap_remove(at), Vec::new()));
         }
         if choices.len() < 2 {
-            return Ok(choices.pop().map_or(Self::Keys, Self::Index));
+            return Ok(choices.pop().map_or(Self::Keys, |choice| Self::Index(choice, Vec::new())));
         }
-        let mut best = None;
+        let mut costs = Vec::with_capacity(choices.len());
         for choice in choices {
-            let cost = cost(scope, &choice, wanted).await?;
-            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                best = Some((cost, choice));
-            }
+            costs.push((cost(scope, &choice, filter, wanted).await?, choice));
         }
-        Ok(best.map_or(Self::Keys, |(_, choice)| Self::Index(choice)))
+        costs.sort_by_key(|(cost, _)| *cost);
+        let mut choices = costs.into_iter();
+        let Some((Cost { rows, .. }, best)) = choices.next() else { return Ok(Self::Keys) };
+        // What is one term takes one look.
+        let crosses = |choice: &Choice| rows >= WORTH_CROSSING && choice.is_one_term();
+        let also = choices.map(|(_, choice)| choice).filter(crosses).collect();
+        Ok(Self::Index(best, also))
     }
 
     /// Whether entries come in the order of `sort`.
     pub(super) fn is_in_order(&self, sort: &Sort) -> bool {
         match self {
             Self::Keys => sort.is_by_key().is_some(),
-            Self::Index(choice) => choice.order != Order::Other,
+            Self::Index(choice, _) => choice.order != Order::Other,
         }
     }
 }
 
-/// How many rows of an index will be looked at, as far as that can be told; between equals, what needs no sorting is better.
-async fn cost(scope: &Scope, choice: &Choice, wanted: Option<usize>) -> Result<(usize, bool)> {
-    let Some(indexes) = scope.engine().indexes() else { return Ok((usize::MAX, true)) };
-    let rows = indexes.estimate(choice.id, choice.spans.clone(), COUNTED_MAX).await?;
-    let sorted = choice.order != Order::Other;
+/// What it takes to walk an index, as far as that can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cost {
+    /// How many rows will be looked at.
+    rows: usize,
+    /// Between equals, what needs no sorting is better.
+    sorts: bool,
+}
+
+async fn cost(scope: &Scope, choice: &Choice, filter: &Filter, wanted: Option<usize>) -> Result<Cost> {
+    let sorts = choice.order == Order::Other;
+    let Some(indexes) = scope.engine().indexes() else { return Ok(Cost { rows: usize::MAX, sorts }) };
+    let counted = indexes.estimate(choice.id, choice.spans.clone(), COUNTED_MAX).await?;
     let rows = match wanted {
-        // It ends with the page, if what the index says of an entry is most of what is asked.
-        Some(wanted) if sorted && choice.is_bound => rows.min(wanted),
         // For its order alone: who knows how many are passed on the way.
-        _ if !choice.is_bound => rows.max(COUNTED_MAX),
-        _ => rows,
+        _ if !choice.is_bound => COUNTED_MAX,
+        // It ends with the page, if what the index tells of an entry is all that is asked.
+        Some(wanted) if !sorts && choice.tells_all_of(filter) => counted.min(wanted),
+        _ => counted,
     };
-    Ok((rows, !sorted))
+    Ok(Cost { rows, sorts })
 }
 
 /// Entries that a filter lets through, in the order of one way.
@@ -82,7 +95,7 @@ impl<'a> Source<'a> {
     pub(super) fn new(scope: &'a Scope, moment: Moment, filter: &Filter, access: &Access) -> Result<Self> {
         Ok(match access {
             Access::Keys => Self::Keys(Box::new(Sieve::new(scope, moment, filter)?)),
-            Access::Index(choice) => Self::Index(Box::new(Probe::new(scope, moment, filter, choice)?)),
+            Access::Index(choice, also) => Self::Index(Box::new(Probe::new(scope, moment, filter, choice, also)?)),
         })
     }
 

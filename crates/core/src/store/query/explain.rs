@@ -20,6 +20,8 @@ pub struct Explanation {
     pub range: Range,
     /// Which index was walked, if one was.
     pub index: Option<Choice>,
+    /// In which others it was looked up what was found there, before the entry was.
+    pub also: Vec<Choice>,
     /// What of the filter the engine answered by itself, and what was left to do. What comes out of an index is looked at
     /// with the whole filter.
     pub plan: Plan,
@@ -49,11 +51,11 @@ impl Scope {
         let filter = query.filter.clone();
         let (found, access) = find_and_say(self, Moment::present(self.world().now()), query, |_| ()).await?;
         let (engine, returned) = (self.engine().capabilities().engine, found.items.len() as u64);
-        let (index, plan) = match access {
-            Access::Keys => (None, plan),
-            Access::Index(choice) => (Some(choice), Plan::residual(&filter)),
+        let (index, also, plan) = match access {
+            Access::Keys => (None, Vec::new(), plan),
+            Access::Index(choice, also) => (Some(choice), also, Plan::residual(&filter)),
         };
-        Ok(Explanation { engine, range, index, plan, examined: found.examined, returned })
+        Ok(Explanation { engine, range, index, also, plan, examined: found.examined, returned })
     }
 }
 
@@ -67,11 +69,14 @@ impl Explanation {
 /// A line for each of it, as in `examined  1000`.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { engine, index, plan, examined, returned, .. } = self;
+        let Self { engine, index, also, plan, examined, returned, .. } = self;
         write!(f, "engine    {engine}\nkeys      {}\nindex     ", self.keys())?;
         match index {
             None => f.write_str("none")?,
             Some(choice) => write!(f, "{}", Used(choice))?,
+        }
+        for choice in also {
+            write!(f, "\nand       {}", Used(choice))?;
         }
         write!(f, "\n{plan}\n")?;
         write!(f, "examined  {examined}\nreturned  {returned}")

@@ -13,7 +13,7 @@ use crate::{
     entry::Entry,
     error::Result,
     id::Revision,
-    index::{Choice, Order, Span, Term},
+    index::{Choice, IndexId, Order, Span, Term},
     key::Key,
     query::{Filter, Matcher, Rank, Sort},
     store::{
@@ -37,6 +37,7 @@ pub(super) struct Probe<'a> {
     moment: Moment,
     matcher: Matcher,
     choice: Choice,
+    also: Vec<(IndexId, Term)>,
     range: Range,
     /// What is still to come, the first of them behind `after`.
     spans: Vec<Span>,
@@ -53,13 +54,14 @@ pub(super) struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    pub(super) fn new(scope: &'a Scope, moment: Moment, filter: &Filter, choice: &Choice) -> Result<Self> {
+    pub(super) fn new(scope: &'a Scope, moment: Moment, filter: &Filter, choice: &Choice, also: &[Choice]) -> Result<Self> {
         let spans = choice.spans.clone();
         Ok(Self {
             scope,
             moment,
             matcher: Matcher::new(filter)?,
             choice: choice.clone(),
+            also: also.iter().map(|choice| (choice.id, choice.term())).collect(),
             range: sieve::range(scope, filter),
             spans,
             after: None,
@@ -109,6 +111,7 @@ impl<'a> Probe<'a> {
             reverse: self.reverse(),
             after: self.after.clone(),
             range: self.range.clone(),
+            also: self.also.clone(),
             limit,
             now: self.moment.now,
         };
@@ -126,7 +129,7 @@ impl<'a> Probe<'a> {
         self.examined += items.len() as u64;
         if self.in_order && items.iter().any(|(term, _)| term.is_cut()) && !self.choice.is_one_term() {
             // What was cut is in no order any more.
-            self.give_up(Access::Index(Choice { order: Order::Other, ..self.choice.clone() }));
+            self.give_up(Access::Index(Choice { order: Order::Other, ..self.choice.clone() }, Vec::new()));
             return Ok(None);
         }
         let before = match self.moment.since(head) {
