@@ -61,18 +61,27 @@ impl Choice {
 
     /// Whether at most one entry can be found.
     pub fn is_one_entry(&self) -> bool {
-        self.index.is_unique() && self.is_one_term()
+        // What is missing may be so in many.
+        self.index.is_unique() && self.is_one_term() && !term::is_partial(&self.index, &Term::from_bytes(self.fixed.clone()))
     }
 
-    /// The term of the entry at the place `rank` of `sort`, in whose order this one comes.
+    /// The term of the entry at the place `rank` of `sort`, in whose order this one comes; `None` where there is no such place
+    /// here.
     pub(crate) fn term_of(&self, sort: &Sort, rank: &Rank) -> Option<Term> {
         let fixed = &self.index.paths()[..self.equal];
+        let mut rest = self.fixed.as_slice();
+        for path in fixed {
+            let value;
+            (value, rest) = term::split(rest);
+            // A place with another value than this path has here is before all of these entries, or behind them.
+            let elsewhere = |(by, found): (&By, _)| by.path == *path && term::value(found) != value;
+            if wanted(sort, rank.values()).any(elsewhere) {
+                return None;
+            }
+        }
         let mut bytes = self.fixed.clone();
         for (_, value) in wanted(sort, rank.values()).filter(|(by, _)| !fixed.contains(&by.path)) {
-            match value {
-                Some(value) => term::json(&mut bytes, value),
-                None => bytes.push(term::MISSING),
-            }
+            bytes.extend(term::value(value));
         }
         (bytes.len() < Term::BYTES_MAX || self.is_one_term()).then(|| Term::cut(bytes))
     }
@@ -102,12 +111,19 @@ fn choice(status: &IndexStatus, filter: &Filter, sort: &Sort) -> Option<Choice> 
     for path in paths {
         let Some(parts) = parts(filter, path) else { break };
         let product = beginnings.len() * parts.len();
+        // Before they are multiplied, not after it; how many there are is told by what they were.
+        let parts: Vec<Part> = parts.into_iter().map(Part::cut).collect();
         if parts.iter().any(|part| !part.point) || product > Index::TERMS_MAX {
             tails = Some(if product > Index::TERMS_MAX { cover(&parts) } else { parts });
             break;
         }
         let one = product == 1;
-        beginnings = beginnings.iter().flat_map(|first| parts.iter().map(|part| [&**first, &part.from].concat())).collect();
+        let beginning = |first: &[u8], part: &Part| {
+            let mut bytes = [first, &part.from].concat();
+            bytes.truncate(Term::BYTES_MAX);
+            bytes
+        };
+        beginnings = beginnings.iter().flat_map(|first| parts.iter().map(|part| beginning(first, part))).collect();
         if one {
             equal += 1;
             fixed.clone_from(&beginnings[0]);
@@ -127,7 +143,8 @@ fn choice(status: &IndexStatus, filter: &Filter, sort: &Sort) -> Option<Choice> 
         }
     };
     let mut spans: Vec<Span> = Vec::new();
-    for span in union(parts).into_iter().map(Part::span) {
+    for Part { from, to, .. } in union(parts).into_iter().map(Part::cut) {
+        let span = Span { from, to };
         match spans.last_mut() {
             // What was cut may have come to overlap.
             Some(last) if span.from < last.to => last.to = span.to.max(std::mem::take(&mut last.to)),
@@ -189,7 +206,8 @@ struct Part {
 
 impl Part {
     fn point(value: Vec<u8>) -> Self {
-        Self { to: after(&value), from: value, point: true }
+        // Behind a value stands another one, or nothing; the text that goes on with a NUL is not that value any more.
+        Self { to: [&*value, &[term::NUL]].concat(), from: value, point: true }
     }
 
     fn value(value: &Json) -> Self {
@@ -207,14 +225,13 @@ impl Part {
     }
 
     /// As terms are: where they would be longer they are cut, and so is what is asked for.
-    fn span(self) -> Span {
-        let Self { mut from, mut to, .. } = self;
-        from.truncate(Term::BYTES_MAX);
-        if to.len() > Term::BYTES_MAX {
-            to.truncate(Term::BYTES_MAX);
-            to = after(&to);
+    fn cut(mut self) -> Self {
+        self.from.truncate(Term::BYTES_MAX);
+        if self.to.len() > Term::BYTES_MAX {
+            self.to.truncate(Term::BYTES_MAX);
+            self.to = after(&self.to);
         }
-        Span { from, to }
+        self
     }
 }
 
@@ -239,7 +256,10 @@ fn parts(filter: &Filter, path: &Path) -> Option<Vec<Part>> {
             if path.is_many() {
                 all.min_by_key(|parts| (!points(parts), parts.len()))
             } else {
-                all.reduce(|a, b| meet(&a, &b))
+                // The shorter ones first: what is left is never longer than they are.
+                let mut all: Vec<_> = all.collect();
+                all.sort_by_key(Vec::len);
+                all.into_iter().reduce(|a, b| meet(&a, &b))
             }
         }
         Node::Any(filters) => {
@@ -293,14 +313,19 @@ fn type_of(value: &Json) -> Option<u8> {
     }
 }
 
-/// What is in both.
+/// What is in both, which are in order and without overlaps; so is the answer.
 fn meet(these: &[Part], others: &[Part]) -> Vec<Part> {
-    let pairs = these.iter().flat_map(|a| others.iter().map(move |b| (a, b)));
-    let both = pairs.map(|(a, b)| {
-        let (from, to) = ((&a.from).max(&b.from).clone(), (&a.to).min(&b.to).clone());
-        Part { from, to, point: a.point || b.point }
-    });
-    union(both.filter(|part| part.from < part.to).collect())
+    let (mut these, mut others) = (these.iter().peekable(), others.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(a), Some(b)) = (these.peek(), others.peek()) {
+        let (from, to) = ((&a.from).max(&b.from), (&a.to).min(&b.to));
+        if from < to {
+            both.push(Part { from: from.clone(), to: to.clone(), point: a.point || b.point });
+        }
+        // Whichever ends first meets nothing more.
+        if a.to <= b.to { these.next() } else { others.next() };
+    }
+    both
 }
 
 /// What is in any of them, in order and without overlaps.

@@ -31,7 +31,7 @@ pub(super) const MISSING: u8 = 0xf0;
 /// Below everything that a value begins with.
 const END: u8 = 0x00;
 /// Above it.
-const NUL: u8 = 0xff;
+pub(super) const NUL: u8 = 0xff;
 
 /// What an entry has at the paths of an index, as bytes in the order of the values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +68,13 @@ pub(super) fn terms(index: &Index, entry: &Entry) -> Result<Vec<Term>> {
     let mut terms = BTreeSet::from([Vec::new()]);
     for path in index.paths() {
         let parts = parts(path, entry);
-        terms = terms.iter().flat_map(|term| parts.iter().map(move |part| [term.as_slice(), part].concat())).collect();
+        let joined = |term: &[u8], part: &[u8]| {
+            // A long value times many others would be very much; what is cut anyway is cut at once.
+            let mut bytes = [term, part].concat();
+            bytes.truncate(Term::BYTES_MAX);
+            bytes
+        };
+        terms = terms.iter().flat_map(|term| parts.iter().map(move |part| joined(term, part))).collect();
         if terms.len() > Index::TERMS_MAX {
             let (key, most) = (&entry.address, Index::TERMS_MAX);
             let message = format!("the key {key} has more than {most} different values for the index on {index}");
@@ -95,7 +101,12 @@ pub(super) fn is_partial(index: &Index, term: &Term) -> bool {
     })
 }
 
-/// What stands behind the first value of `bytes`, which was not cut.
+/// The first value of `bytes`, and what stands behind it.
+pub(super) fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.len() - skip(bytes).len())
+}
+
+/// What stands behind the first value of `bytes`; where that was cut, nothing.
 fn skip(bytes: &[u8]) -> &[u8] {
     let Some((tag, mut rest)) = bytes.split_first() else { return bytes };
     match *tag {
@@ -141,6 +152,16 @@ fn look(bytes: &mut Vec<u8>, sight: Sight<'_>) -> Option<()> {
         nested => json(bytes, &nested.read()?),
     }
     Some(())
+}
+
+/// A value as bytes, or that there is none.
+pub(super) fn value(value: Option<&Json>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match value {
+        Some(value) => json(&mut bytes, value),
+        None => bytes.push(MISSING),
+    }
+    bytes
 }
 
 /// Writes a value.

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::{
-    super::{Filter, Path, Sort, matches},
+    super::{Filter, Path, Sort, field, matches},
     random::{any_entry, any_filter, any_json, any_sort, cases},
 };
 use crate::{
@@ -88,6 +88,51 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// A text that goes on with a NUL is a later text, although its term begins as the shorter one does.
+#[test]
+fn a_text_that_goes_on_with_a_nul_is_another_text() {
+    let index = || Index::on("a").expect("an index");
+    let entry = super::entry("k", Value::json(r#"{"a":"x\u0000"}"#).expect("JSON"), "{}");
+    for filter in [r#"a > "x""#, r#"a >= "x" and a < "y""#, r#"a ^= "x""#, r#"a in ["x","x\u0000"]"#] {
+        let choice = choice(index(), &Filter::parse(filter).expect("a filter"), &Sort::by_key()).expect("on that path");
+        assert!(found(&choice, &entry).is_some(), "{filter}");
+        assert!(!choice.is_one_term(), "{filter}");
+    }
+    let choice = choice(index(), &Filter::parse(r#"a = "x""#).expect("a filter"), &Sort::by_key()).expect("on that path");
+    assert!(choice.is_one_term() && found(&choice, &entry).is_none());
+}
+
+/// A cursor may come from a query with another filter: it is a place in an order, and no more.
+#[test]
+fn a_place_with_another_value_is_no_place_here() {
+    let sort = Sort::by_key().ascending("a").and_then(|sort| sort.ascending("b")).expect("a sort");
+    let index = Index::over(["a", "b"]).expect("an index");
+    let choice = choice(index, &Filter::parse("a = 1").expect("a filter"), &sort).expect("it is on that path");
+    assert_eq!(choice.order, Order::Forward);
+    for (json, is_here) in [(r#"{"a":1,"b":0}"#, true), (r#"{"a":1.0}"#, true), (r#"{"a":0,"b":0}"#, false), (r#"{"b":0}"#, false)]
+    {
+        let rank = sort.rank(&super::entry("k", Value::json(json).expect("JSON"), "{}"));
+        assert_eq!(choice.term_of(&sort, &rank).is_some(), is_here, "{json}");
+    }
+}
+
+/// What is asked for twice is looked for once through both, not once through one for each of the other.
+#[test]
+fn many_values_meet_many_values_quickly() {
+    let many = |step: u32| field("a").is_in((0..100_000).map(|n| n * step));
+    let choice = choice(Index::on("a").expect("an index"), &(many(2) & many(3)), &Sort::by_key()).expect("it is on that path");
+    assert!(choice.is_bound && !choice.is_one_term());
+}
+
+#[test]
+fn what_is_missing_is_so_in_many_even_where_it_is_to_be_unique() {
+    for (filter, one) in [("a = 1 and b = null", true), ("a = 1 and b missing", false), ("a missing and b = 1", false)] {
+        let index = Index::over(["a", "b"]).expect("an index").unique();
+        let filter = Filter::parse(filter).expect("a filter");
+        assert_eq!(choice(index, &filter, &Sort::by_key()).map(|choice| choice.is_one_entry()), Some(one), "{filter}");
     }
 }
 
