@@ -3,7 +3,7 @@
 //! An index tells of the present. What has changed since the moment is laid over it: what was changed is left out, and what it
 //! was before comes in where its terms have their place. So every page is one of the moment, however far the store has gone on.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use super::{access::Access, sieve};
 use crate::{
@@ -38,6 +38,7 @@ pub(super) struct Probe<'a> {
     matcher: Matcher,
     choice: Choice,
     also: Vec<(IndexId, Term)>,
+    places: Places,
     range: Range,
     /// What is still to come, the first of them behind `after`.
     spans: Vec<Span>,
@@ -62,6 +63,7 @@ impl<'a> Probe<'a> {
             matcher: Matcher::new(filter)?,
             choice: choice.clone(),
             also: also.iter().map(|choice| (choice.id, choice.term())).collect(),
+            places: Places::new(spans.clone()),
             range: sieve::range(scope, filter),
             spans,
             after: None,
@@ -79,7 +81,7 @@ impl<'a> Probe<'a> {
         self.in_order = true;
         let Some(start) = start else { return };
         match self.choice.term_of(sort, start) {
-            Some(term) if self.spans.iter().any(|span| span.contains(&term)) => {
+            Some(term) if self.places.of(&term).is_some() => {
                 self.go_behind(Place { term, key: start.key().clone() });
             }
             // A place that this index does not have: everything up to it is passed over.
@@ -144,8 +146,7 @@ impl<'a> Probe<'a> {
             Some(place) => self.go_behind(place),
             None => self.spans.clear(),
         }
-        let first = |(term, entry): (Term, Entry)| self.is_first(&term, &entry).then_some(entry);
-        let mut entries: Vec<Entry> = items.into_iter().filter_map(first).collect();
+        let mut entries = self.once(items);
         entries.retain(|entry| self.matcher.matches(entry));
         if let Some((sort, start)) = &self.start {
             entries.retain(|entry| sort.rank(entry) > *start);
@@ -179,7 +180,7 @@ impl<'a> Probe<'a> {
                 let place = (term, &entry.address.key);
                 let behind = self.after.as_ref().is_none_or(|after| self.order(place, (&after.term, &after.key)).is_gt());
                 let before = through.is_none_or(|last| self.order(place, (&last.term, &last.key)).is_le());
-                self.spans.iter().any(|span| span.contains(term)) && behind && before
+                self.places.of(term).is_some() && behind && before
             };
             items.extend(terms.into_iter().filter(in_page).map(|term| (term, entry.clone())));
         }
@@ -192,23 +193,32 @@ impl<'a> Probe<'a> {
 
     /// Which of two rows comes first on the way.
     fn order(&self, (a, key): (&Term, &Key), (b, other): (&Term, &Key)) -> Ordering {
-        let span = |term: &Term| self.spans.iter().position(|span| span.contains(term));
-        let terms = if self.reverse() { b.cmp(a) } else { a.cmp(b) };
-        span(a).cmp(&span(b)).then(terms).then_with(|| key.cmp(other))
+        self.terms_order(a, b).then_with(|| key.cmp(other))
     }
 
-    /// Whether an entry with several terms is come upon for the first time.
-    fn is_first(&self, term: &Term, entry: &Entry) -> bool {
+    fn terms_order(&self, a: &Term, b: &Term) -> Ordering {
+        let terms = if self.reverse() { b.cmp(a) } else { a.cmp(b) };
+        self.places.of(a).cmp(&self.places.of(b)).then(terms)
+    }
+
+    /// The entries of `items`, those with several terms when they are come upon for the first time.
+    fn once(&self, items: Vec<(Term, Entry)>) -> Vec<Entry> {
         if !self.choice.index.is_many() {
-            return true;
+            return items.into_iter().map(|(_, entry)| entry).collect();
         }
-        let terms = self.choice.index.terms(entry).unwrap_or_default();
-        // All spans count, also those that were walked already.
-        let inside = terms.iter().filter(|term| self.choice.spans.iter().any(|span| span.contains(term)));
-        let place = |term: &Term| self.choice.spans.iter().position(|span| span.contains(term));
-        let first =
-            inside.min_by(|a, b| place(a).cmp(&place(b)).then_with(|| if self.reverse() { b.cmp(a) } else { a.cmp(b) }));
-        first == Some(term)
+        // All of its spans count, also those that were walked already.
+        let first = |entry: &Entry| {
+            let terms = self.choice.index.terms(entry).unwrap_or_default();
+            let inside = terms.into_iter().filter(|term| self.places.of(term).is_some());
+            inside.min_by(|a, b| self.terms_order(a, b))
+        };
+        // Each entry is looked at once, however many of its terms are here.
+        let mut firsts = BTreeMap::new();
+        let is_first = |(term, entry): (Term, Entry)| {
+            let first = firsts.entry(entry.address.key.clone()).or_insert_with(|| first(&entry));
+            (first.as_ref() == Some(&term)).then_some(entry)
+        };
+        items.into_iter().filter_map(is_first).collect()
     }
 
     fn reverse(&self) -> bool {
@@ -234,5 +244,23 @@ impl<'a> Probe<'a> {
     /// The revision that everything was read at.
     pub(super) async fn settled(&self) -> Result<Revision> {
         self.moment.settled(self.scope).await
+    }
+}
+
+/// Spans in order, so that the one with a term in it is found quickly, with their numbers on the way.
+struct Places(Vec<(Span, usize)>);
+
+impl Places {
+    fn new(spans: Vec<Span>) -> Self {
+        let mut spans: Vec<_> = spans.into_iter().zip(0..).collect();
+        spans.sort();
+        Self(spans)
+    }
+
+    /// The number of the span that `term` is in.
+    fn of(&self, term: &Term) -> Option<usize> {
+        let behind = self.0.partition_point(|(span, _)| span.from.as_slice() <= term.as_bytes());
+        let (span, at) = self.0.get(behind.checked_sub(1)?)?;
+        span.contains(term).then_some(*at)
     }
 }
