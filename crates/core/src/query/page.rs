@@ -10,7 +10,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use super::{
     filter::Filter,
     json::Json,
-    sort::{Rank, Slot, Sort},
+    sort::{Rank, Sort},
 };
 use crate::{
     error::{Error, Result},
@@ -110,8 +110,7 @@ impl Cursor {
             let message = "the cursor belongs to another sort: what goes on has to be sorted as what it goes on from";
             return Err(Error::invalid(message));
         }
-        let slots = self.values.iter().zip(sort.parts()).map(|(value, by)| Slot::of(value.clone(), by.descending)).collect();
-        Ok(Rank { slots, key: self.key.clone() })
+        Ok(sort.place(self.values.iter().cloned(), self.key.clone()))
     }
 
     /// `None` when the bytes are no cursor.
@@ -158,7 +157,7 @@ impl FromStr for Cursor {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::sort::Slot, *};
     use crate::error::ErrorKind;
 
     fn cursor() -> (Sort, Cursor) {

@@ -84,15 +84,23 @@ impl Sort {
 
     /// The place of `entry` in this order.
     pub(crate) fn rank(&self, entry: &Entry) -> Rank {
-        let slot = |by: &By| {
+        let value = |by: &By| {
             let mut found = None;
             sight::each(entry, &by.path, &mut |sight| {
                 found = sight.read();
                 true
             });
-            Slot::of(found, by.descending)
+            found
         };
-        Rank { slots: self.0.iter().map(slot).collect(), key: entry.address.key.clone() }
+        self.place(self.0.iter().map(value), entry.address.key.clone())
+    }
+
+    /// The place with these `values`, one by each part of it.
+    pub(super) fn place(&self, values: impl Iterator<Item = Option<Json>>, key: Key) -> Rank {
+        // Keys differ: what comes after them has nothing to say, not even of an entry that was another one then.
+        let told = self.0.iter().position(|by| by.path == Path::key()).map_or(self.0.len(), |at| at + 1);
+        let told = |(at, (value, by)): (usize, (Option<Json>, &By))| Slot::of(value.filter(|_| at < told), by.descending);
+        Rank { slots: values.zip(&self.0).enumerate().map(told).collect(), key }
     }
 }
 
