@@ -85,7 +85,8 @@ impl Scope {
     /// When awaited: `AlreadyExists` when there is an index on the same paths, of which one is unique and the other is not;
     /// `InvalidState` when it is to be unique and two entries have the same, and `Limit` when an entry cannot be in it: it is
     /// then not created; `Limit` beyond 16 indexes; `NotFound` when somebody dropped it meanwhile; `Denied` when this handle only
-    /// reads, sees a part of its namespace, or has a quota, which does not count what indexes take; `Unsupported` where the engine keeps none. Else what the engine meets.
+    /// reads, sees a part of its namespace, or has a quota, which does not count what indexes take; `InvalidState` while the
+    /// namespace is being deleted; `Unsupported` where the engine keeps none. Else what the engine meets.
     pub fn create_index(&self, index: Index) -> CreateIndex<'_> {
         CreateIndex { scope: self, index, progress: Box::new(|_| ()) }
     }
@@ -163,10 +164,10 @@ impl Store {
         Ok(())
     }
 
-    /// Drops all indexes of `namespace`.
-    pub(super) async fn drop_indexes(&self, namespace: &Namespace) -> Result<()> {
+    /// Drops these indexes of `namespace`.
+    pub(super) async fn drop_indexes(&self, namespace: &Namespace, those: Vec<IndexStatus>) -> Result<()> {
         let Some(indexes) = self.engine().indexes() else { return Ok(()) };
-        for status in indexes.list(Some(namespace.clone())).await? {
+        for status in those {
             drop(indexes, self, status).await?;
         }
         self.shared.indexes.all().remove(namespace);
@@ -220,6 +221,7 @@ impl<'a> CreateIndex<'a> {
             let engine = self.scope.engine().capabilities().engine;
             return Err(Error::new(ErrorKind::Unsupported, format!("the engine {engine} keeps no indexes")));
         };
+        self.scope.is_not_being_deleted().await?;
         let created = indexes.create(self.scope.namespace().clone(), self.index.clone()).await?;
         let built = finish(indexes, self.scope, created, &mut self.progress).await;
         self.scope.forget_indexes();

@@ -6,13 +6,14 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::{Pages, Select, Store, View, moment::PAGE_ITEMS, refuse_reserved, retention};
+use super::{Pages, Scope, Select, Store, View, moment::PAGE_ITEMS, refuse_reserved, retention};
 use crate::{
     address::{Address, Range},
     commit::{Action, Check, Condition, MetadataChange},
     engine::Scan,
     error::{Error, ErrorKind, Result},
     id::Revision,
+    index::IndexStatus,
     key::Key,
     metadata::Metadata,
     namespace::Namespace,
@@ -71,6 +72,8 @@ impl Found {
 
 /// What a deletion finds.
 struct Seen {
+    /// What was there before the mark was looked at: where there is one, they are of what is being deleted.
+    indexes: Vec<IndexStatus>,
     /// The revision of the registration.
     registration: Option<Revision>,
     /// The revision of the mark that a deletion has set.
@@ -81,7 +84,7 @@ struct Seen {
 
 impl Seen {
     fn is_nothing(&self) -> bool {
-        self.registration.is_none() && self.mark.is_none() && self.empty.is_some()
+        self.registration.is_none() && self.mark.is_none() && self.empty.is_some() && self.indexes.is_empty()
     }
 }
 
@@ -155,7 +158,15 @@ impl Store {
                 return Err(Error::new(ErrorKind::NotFound, format!("there is no namespace {namespace:?}")));
             }
             let marked = Address::new(DELETING.clone(), name(namespace));
-            if let Some(unchanged) = seen.empty {
+            // Indexes go under the mark, so that who creates the namespace anew keeps those that are created with it.
+            if let (Some(_), Some(mark)) = (&seen.empty, seen.mark)
+                && !seen.indexes.is_empty()
+            {
+                held = Some(mark);
+                self.drop_indexes(namespace, seen.indexes).await?;
+                continue;
+            }
+            if let Some(unchanged) = seen.empty.clone().filter(|_| seen.indexes.is_empty()) {
                 let ended = bound
                     .commit()
                     .check_at(still(marked.clone(), seen.mark))
@@ -167,24 +178,23 @@ impl Store {
                     .send()
                     .await;
                 match ended {
-                    Ok(_) => {
-                        self.drop_indexes(namespace).await?;
-                        return Ok(gone);
-                    }
+                    Ok(_) => return Ok(gone),
                     // Something has moved, which need not matter: look again.
                     Err(error) if error.as_conflict().is_some() => continue,
                     Err(error) => return Err(error),
                 }
             }
-            if !recursive {
+            if !recursive && seen.empty.is_none() {
                 let message = format!("the namespace {namespace:?} is not empty; delete it recursively, or clear it first");
                 return Err(Error::new(ErrorKind::NotEmpty, message));
             }
             let done = match seen.mark {
                 None => {
                     let mark = Action::Put { value: Value::opaque(""), expires_at: None, metadata: MetadataChange::Keep };
-                    let marking = bound.commit().check_at(not_being_deleted(namespace)).at(marked, mark).send().await;
-                    marking.map(|receipt| held = Some(receipt.revision))
+                    let marking = bound.commit().check_at(not_being_deleted(namespace)).at(marked, mark);
+                    // Where nothing may go but indexes, nothing may have come meanwhile.
+                    let marking = seen.empty.into_iter().fold(marking, |marking, empty| marking.check_at(empty));
+                    marking.send().await.map(|receipt| held = Some(receipt.revision))
                 }
                 Some(mark) => {
                     held = seen.mark;
@@ -206,6 +216,10 @@ impl Store {
 
     /// What of `namespace` there is.
     async fn look(&self, namespace: &Namespace) -> Result<Seen> {
+        let indexes = match self.engine().indexes() {
+            Some(indexes) => indexes.list(Some(namespace.clone())).await?,
+            None => Vec::new(),
+        };
         let now = self.world().now();
         let range = Range::namespace(namespace);
         let found = self.engine().list(Scan { range: range.clone(), reverse: false, limit: 1, now }).await?;
@@ -214,7 +228,7 @@ impl Store {
         let mut revision = || own.next().flatten().map(|entry| entry.revision);
         let unchanged = Check::Unchanged { range, since: found.revision, read_at: now };
         let empty = found.value.items.is_empty().then_some(unchanged);
-        Ok(Seen { registration: revision(), mark: revision(), empty })
+        Ok(Seen { indexes, registration: revision(), mark: revision(), empty })
     }
 
     /// Every namespace that was created or holds an entry, and `default`, sorted bytewise.
@@ -280,6 +294,17 @@ fn absent(within: &Namespace, namespace: &Namespace) -> Check {
 /// The check that `address` is as it was seen: with this revision, or absent.
 fn still(address: Address, seen: Option<Revision>) -> Check {
     Check::Key { address, condition: seen.map_or(Condition::Absent, Condition::Revision) }
+}
+
+impl Scope {
+    /// Refuses what would outlive a namespace that is being deleted.
+    pub(super) async fn is_not_being_deleted(&self) -> Result<()> {
+        let mark = Address::new(DELETING.clone(), name(self.namespace()));
+        match self.engine().get(vec![mark], self.world().now()).await?.value.pop().flatten() {
+            Some(_) => Err(being_deleted(self.namespace())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The check that every commit to `namespace` carries.
