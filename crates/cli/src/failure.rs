@@ -124,9 +124,9 @@ fn after_conflict(conflict: &Conflict) -> Option<String> {
     let address = conflict.address.as_ref()?;
     let key = shell(&address.key);
     Some(match (&conflict.expected, conflict.found) {
-        (Expected::Unique(index), _) => format!(
-            "another entry has what the index on {index} allows once; choose another one, or change that entry first"
-        ),
+        (Expected::Unique(index), _) => {
+            format!("another entry has what the {index:#} allows once; choose another one, or change that entry first")
+        }
         (Expected::Within { .. }, _) => format!("nothing was added; `larder get {key}` shows the number as it is"),
         (_, Found::Absent) => "somebody may have deleted it; to create it anew, expect version 0".to_owned(),
         (_, Found::Entry { version, .. }) => {

@@ -325,7 +325,7 @@ impl fmt::Display for Expected {
             Self::Within { floor: i64::MIN, ceiling } => write!(f, "a sum of at most {ceiling}"),
             Self::Within { floor, ceiling } => write!(f, "a sum between {floor} and {ceiling}"),
             Self::AtMost(resource, most) => write!(f, "at most {most} {resource}"),
-            Self::Unique(index) => write!(f, "what no other entry has in the index on {index}"),
+            Self::Unique(index) => write!(f, "what no other entry has in the {index:#}"),
         }
     }
 }

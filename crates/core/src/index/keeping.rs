@@ -154,7 +154,7 @@ pub fn build(
             let other = |holder: &Holder| holder.key != entry.address.key && holder.expires_at.is_none_or(|at| at > now);
             if let Some(other) = holders(term)?.into_iter().find(other) {
                 let key = &entry.address;
-                let message = format!("the keys {:?} and {key} have the same in the index on {index}", &*other.key);
+                let message = format!("the keys {:?} and {key} have the same in the {index:#}", &*other.key);
                 return Err(Error::new(ErrorKind::InvalidState, message));
             }
         }
@@ -173,7 +173,7 @@ pub fn existing<'a>(indexes: &'a [IndexStatus], index: &Index) -> Result<Option<
         if there.index == *index {
             return Ok(Some(there));
         }
-        let message = format!("there is an index on {} already: drop it first", there.index);
+        let message = format!("the {:#} is there already: drop it first", there.index);
         return Err(Error::new(ErrorKind::AlreadyExists, message));
     }
     if kept.by_ref().count() >= Index::PER_NAMESPACE {

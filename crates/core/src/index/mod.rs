@@ -122,10 +122,11 @@ impl Index {
     }
 }
 
-/// As in `unique email` and `name.last, name.first`.
+/// As in `unique email` and `name.last, name.first`; for sentences, with `#`, as in `unique index on email`.
 impl fmt::Display for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.unique { "unique " } else { "" })?;
+        f.write_str(if f.alternate() { "index on " } else { "" })?;
         for (at, path) in self.paths.iter().enumerate() {
             write!(f, "{}{path}", if at == 0 { "" } else { ", " })?;
         }
@@ -202,6 +203,8 @@ mod tests {
         ] {
             let index = index.expect("an index");
             assert_eq!(index.to_string(), text);
+            let kind = if index.is_unique() { "unique index on " } else { "index on " };
+            assert_eq!(format!("{index:#}"), format!("{kind}{}", text.trim_start_matches("unique ")));
             assert_eq!(serde_json::to_string(&index).expect("writes"), json);
             assert_eq!(serde_json::from_str::<Index>(json).expect("reads"), index);
         }

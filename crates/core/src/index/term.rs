@@ -77,15 +77,14 @@ pub(super) fn terms(index: &Index, entry: &Entry) -> Result<Vec<Term>> {
         terms = terms.iter().flat_map(|term| parts.iter().map(move |part| joined(term, part))).collect();
         if terms.len() > Index::TERMS_MAX {
             let (key, most) = (&entry.address, Index::TERMS_MAX);
-            let message = format!("the key {key} has more than {most} different values for the index on {index}");
+            let message = format!("the key {key} has more than {most} different values for the {index:#}");
             return Err(Error::limit(message));
         }
     }
     let terms: BTreeSet<Term> = terms.into_iter().map(Term::cut).collect();
     if index.is_unique() && terms.iter().any(Term::is_cut) {
         let key = &entry.address;
-        let message =
-            format!("the key {key} has a value that is too long for the index on {index}, which has to tell them apart");
+        let message = format!("the key {key} has a value that is too long for the {index:#}, which has to tell them apart");
         return Err(Error::limit(message));
     }
     Ok(terms.into_iter().collect())

@@ -228,7 +228,7 @@ impl<'a> CreateIndex<'a> {
         match built? {
             Some(IndexStatus { state: IndexState::Ready, .. }) => Ok(()),
             _ => {
-                let message = format!("the index on {} was dropped while it was built", self.index);
+                let message = format!("the {:#} was dropped while it was built", self.index);
                 Err(Error::new(ErrorKind::NotFound, message))
             }
         }
