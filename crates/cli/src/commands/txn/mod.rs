@@ -6,7 +6,7 @@ mod work;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use clap::Args;
-use larder::{Error, ErrorKind};
+use larder::{Error, ErrorKind, Expected};
 use serde_json::json;
 
 use crate::{
@@ -81,7 +81,7 @@ pub(crate) async fn run(session: &mut Session) -> Result<(), Failure> {
 async fn commit(output: &mut Output, work: Work, line: u64) -> Result<(), Failure> {
     let receipt = match work.commit().await {
         Ok(receipt) => receipt,
-        Err(error) if error.kind() == ErrorKind::Conflict => {
+        Err(error) if error.kind() == ErrorKind::Conflict && !is_taken(&error) => {
             let hint = "run it again: it reads what is there by then";
             return Err(Failure::hinted(at(line, error, ""), hint));
         }
@@ -90,6 +90,11 @@ async fn commit(output: &mut Output, work: Work, line: u64) -> Result<(), Failur
     let (writes, revision) = (receipt.writes.len() as u64, receipt.revision);
     let json = json!({ "command": "commit", "revision": revision.get(), "writes": writes });
     Ok(output.done(&json, format_args!("committed {}: revision {revision}", counted(writes, "write", "writes")))?)
+}
+
+/// Whether a unique index is the reason, which is the same when it runs again.
+fn is_taken(error: &Error) -> bool {
+    error.as_conflict().is_some_and(|conflict| matches!(conflict.expected, Expected::Unique(_)))
 }
 
 fn tell(output: &mut Output, answer: &Answer) -> Result<(), Failure> {

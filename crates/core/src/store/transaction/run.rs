@@ -4,6 +4,7 @@ use std::{sync::PoisonError, time::Duration};
 
 use super::{Home, Isolation, Transaction};
 use crate::{
+    commit::{Conflict, Expected},
     error::{Error, ErrorKind, Result},
     store::{
         Scope,
@@ -90,7 +91,8 @@ impl Scope {
 fn is_worth_another(error: &Error, stale: bool) -> bool {
     match error.kind() {
         ErrorKind::Trimmed | ErrorKind::Unavailable => true,
-        ErrorKind::Conflict => stale,
+        // What a unique index does not allow has nothing to do with what was read.
+        ErrorKind::Conflict => stale && !matches!(error.as_conflict(), Some(Conflict { expected: Expected::Unique(_), .. })),
         _ => false,
     }
 }
