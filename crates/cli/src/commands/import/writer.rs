@@ -1,6 +1,6 @@
 //! Commits batches, and counts what came of them.
 
-use larder::{Action, Condition, Error, ErrorKind, Key, Metadata, Namespace, Result, Revision, Store};
+use larder::{Action, Condition, Error, ErrorKind, Expected, Key, Metadata, Namespace, Result, Revision, Store};
 
 use super::batch::{Batch, Existing, weight};
 
@@ -69,7 +69,7 @@ impl Writer {
                     self.totals.revision = Some(revision);
                     break existed + replaced;
                 }
-                Err(error) if error.as_conflict().is_some() && self.existing != Existing::Refuse => {}
+                Err(error) if is_raced(&error) && self.existing != Existing::Refuse => {}
                 Err(error) => return Err(refused(error)),
             }
         };
@@ -130,8 +130,13 @@ async fn commit(store: &Store, records: &[(Key, Action)], absent: bool) -> Resul
     Ok((receipt.revision, receipt.writes.iter().filter(|written| written.existed).count() as u64))
 }
 
+/// Whether it was somebody else who came in between. What a unique index does not allow it will not allow next time.
+fn is_raced(error: &Error) -> bool {
+    error.as_conflict().is_some_and(|conflict| !matches!(conflict.expected, Expected::Unique(_)))
+}
+
 fn refused(error: Error) -> Error {
-    match error.as_conflict().and_then(|conflict| conflict.address.as_ref()) {
+    match error.as_conflict().filter(|_| is_raced(&error)).and_then(|conflict| conflict.address.as_ref()) {
         Some(address) => {
             let message = format!("the key {address} is there already, and an export does not overwrite unless told to");
             Error::new(ErrorKind::AlreadyExists, message)
