@@ -10,8 +10,8 @@ use larder::Durability;
 #[cfg(target_os = "linux")]
 use crate::commands::lock;
 use crate::commands::{
-    backup, bench, clear, commit, completions, delete, diff, explain, export, history, hold, import, metadata, namespaces,
-    number, query, read, set, status, touch, trim, txn, watch,
+    backup, bench, clear, commit, completions, delete, diff, explain, export, history, hold, import, index, metadata,
+    namespaces, number, query, read, set, status, touch, trim, txn, watch,
 };
 
 /// The store that is used when none is named.
@@ -98,6 +98,9 @@ pub(crate) enum Command {
     Count(read::CountArguments),
     Query(query::QueryArguments),
     Explain(explain::ExplainArguments),
+    /// Create, list and drop what makes queries fast
+    #[command(subcommand)]
+    Index(index::IndexCommand),
     Clear(clear::ClearArguments),
     /// Show or change the metadata of an entry
     #[command(subcommand)]

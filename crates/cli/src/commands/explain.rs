@@ -1,8 +1,11 @@
 //! `explain`: how a query is answered, and what that took.
 
 use clap::Args;
-use larder::{Query, Question};
-use serde_json::json;
+use larder::{
+    Query, Question,
+    index::{Choice, Order},
+};
+use serde_json::{Value, json};
 
 use crate::{
     failure::Failure,
@@ -17,6 +20,7 @@ entries are found that it is about.
 
   engine     what keeps the store
   keys       where was looked: what the filter says of $key narrows it
+  index      which index was walked and how many ranges of it, and whether what was found there needed no sorting
   native     what of the filter the engine sorts out by itself; true: nothing, or nothing is to be sorted out
   residual   what is asked again of that, entry by entry; true: nothing
   examined   how many entries were looked at
@@ -42,6 +46,7 @@ pub(crate) async fn run(session: &mut Session, arguments: ExplainArguments) -> R
         output.json(&json!({
             "engine": explained.engine,
             "keys": explained.keys(),
+            "index": explained.index.as_ref().map(used),
             "native": explained.plan.native.to_string(),
             "residual": explained.plan.residual.to_string(),
             "examined": explained.examined,
@@ -51,4 +56,17 @@ pub(crate) async fn run(session: &mut Session, arguments: ExplainArguments) -> R
         output.line(explained)?;
     }
     Ok(())
+}
+
+fn used(choice: &Choice) -> Value {
+    json!({
+        "paths": choice.index.paths().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unique": choice.index.is_unique(),
+        "ranges": choice.spans.len(),
+        "order": match choice.order {
+            Order::Other => "other",
+            Order::Forward => "forward",
+            Order::Reverse => "reverse",
+        },
+    })
 }

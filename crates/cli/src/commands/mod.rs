@@ -14,6 +14,7 @@ pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod holding;
 pub(crate) mod import;
+pub(crate) mod index;
 #[cfg(target_os = "linux")]
 pub(crate) mod lock;
 pub(crate) mod metadata;
@@ -44,6 +45,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Count(arguments) => read::count(session, arguments).await,
         Command::Query(arguments) => query::run(session, arguments).await,
         Command::Explain(arguments) => explain::run(session, arguments).await,
+        Command::Index(command) => index::run(session, command).await,
         Command::Clear(arguments) => clear::clear(session, arguments).await,
         Command::Meta(command) => metadata::run(session, command).await,
         Command::Add(arguments) => number::add(session, arguments).await,
