@@ -200,6 +200,11 @@ impl Error {
         &self.0.message
     }
 
+    /// The error underneath, where it is a `T`: what a facet or a library has to say beyond the message.
+    pub fn cause<T: StdError + 'static>(&self) -> Option<&T> {
+        self.0.source.as_ref().and_then(|source| source.downcast_ref())
+    }
+
     /// The condition that failed and what was met, where that is why.
     pub fn as_conflict(&self) -> Option<&Conflict> {
         match &self.0.detail {
@@ -281,5 +286,12 @@ mod tests {
             .caused_by(std::io::Error::other("busy"));
         assert_eq!(error.to_string(), "sqlite: commit: the file is locked: busy");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn the_cause_is_had_back_as_what_it_is() {
+        let error = Error::invalid("refused").caused_by(std::io::Error::other("busy"));
+        assert_eq!(error.cause::<std::io::Error>().map(ToString::to_string).as_deref(), Some("busy"));
+        assert!(error.cause::<fmt::Error>().is_none() && Error::invalid("refused").cause::<std::io::Error>().is_none());
     }
 }
