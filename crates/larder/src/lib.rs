@@ -37,6 +37,8 @@ mod open;
 mod world;
 
 pub use larder_core::*;
+#[cfg(feature = "documents")]
+pub use larder_facets::documents;
 pub use open::{Builder, open};
 pub use world::SystemWorld;
 
