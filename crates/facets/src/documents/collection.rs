@@ -229,7 +229,7 @@ impl Collection {
     /// `Conflict` over a document that is not there is `NotFound`, over one that should not be there `AlreadyExists`.
     pub(super) fn told(&self, id: &Key, error: Error) -> Error {
         let name = &self.name;
-        match error.as_conflict().map(|conflict| conflict.expected) {
+        match error.as_conflict().map(|conflict| conflict.expected.clone()) {
             Some(Expected::Absent) => error
                 .as_kind(ErrorKind::AlreadyExists, format!("there is a document {id:?} in the collection {name:?} already")),
             Some(Expected::Exists) => self.absent(id),
