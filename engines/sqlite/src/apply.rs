@@ -7,6 +7,7 @@ use larder_core::{
     Part, Range, Receipt, Result, Revision, Timestamp, Usage, Version, Written,
     decide::{self, Effect, Store},
     engine::Resolution,
+    index::Keeping,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, ToSql, params};
 
@@ -14,6 +15,7 @@ use crate::{
     engine::LIMITS,
     error::{corrupt, explain},
     head::{Head, oldest_of},
+    kept::{self, Kept},
     read::{in_log, within},
     row::{self, ENTRY, HEADER},
 };
@@ -42,11 +44,11 @@ struct Stored {
 ///
 /// The inner result is the answer to the caller: refusals and conflicts leave the file as it was. The outer error is
 /// SQLite's own, after which the commit may be half applied: the transaction has to be rolled back.
-pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) -> Result<Result<Outcome>> {
+pub(crate) fn commit(connection: &Connection, head: &mut Head, kept: &Kept, commit: &Commit) -> Result<Result<Outcome>> {
     match remembered(connection, commit.id)? {
         Some(Resolution::Committed(receipt)) => return Ok(Ok(Outcome::Committed(receipt))),
         Some(_) => return Ok(Err(Error::fenced(commit.id).engine("sqlite"))),
-        None if commit.id.made_at().as_millis() < head.ids_since() => {
+        None if commit.id.made_at().as_millis() < head.ids_from() => {
             return Ok(Err(Error::forgotten(commit.id).engine("sqlite")));
         }
         None => {}
@@ -60,7 +62,9 @@ pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) 
     let mut usages = Usages::new();
     let mut decided = Vec::with_capacity(commit.writes.len());
     for (index, write) in commit.writes.iter().enumerate() {
-        let stored = stored(connection, &write.address, decide::write_needs_value(&write.action))?;
+        // What it had in indexes has to go.
+        let value = decide::write_needs_value(&write.action) || !kept.of(&write.address.namespace).is_empty();
+        let stored = stored(connection, &write.address, value)?;
         match decide::write(commit, index, stored.as_ref().map(|stored| &stored.entry), revision) {
             Ok(Ok(effect)) => {
                 let Address { namespace, key } = &write.address;
@@ -75,16 +79,24 @@ pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) 
             Err(refusal) => return Ok(Err(refusal)),
         }
     }
+    let keeping = match keeping(kept, commit, &decided) {
+        Ok(keeping) => keeping,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Some(conflict) = keeping.conflict(|status, term| kept::holders(connection, status.id, term))? {
+        return Ok(Ok(Outcome::Conflicted(conflict)));
+    }
     if let Some(conflict) = exceeded(commit, &usages) {
         return Ok(Ok(Outcome::Conflicted(conflict)));
     }
+    let works = keeping.works();
 
     // Nothing below can be refused.
     for (namespace, (_, after)) in usages {
         head.count(namespace, after);
     }
     let mut ordinal = 0;
-    let mut writes = Vec::with_capacity(decided.len());
+    let (mut writes, mut ids) = (Vec::with_capacity(decided.len()), BTreeMap::new());
     for (write, Decided { stored, effect }) in commit.writes.iter().zip(decided) {
         let mut log = |kind: ChangeKind, before: Option<&Stored>| {
             let place = (revision, ordinal);
@@ -98,8 +110,12 @@ pub(crate) fn commit(connection: &Connection, head: &mut Head, commit: &Commit) 
             log(kind, stored.as_ref().filter(|_| !effect.expired))?;
         }
         writes.push(effect.written);
-        apply(connection, &write.address, stored.as_ref(), effect.store)?;
+        let id = apply(connection, &write.address, stored.as_ref(), effect.store)?;
+        if !works.is_empty() {
+            ids.extend(id.map(|id| (&write.address, id)));
+        }
     }
+    kept::apply(connection, works, &ids)?;
     if ordinal > 0 {
         head.advance(revision, ordinal);
     }
@@ -125,6 +141,23 @@ fn stored(connection: &Connection, address: &Address, value: bool) -> Result<Opt
     let entry = row::entry(row, 0, || Ok(address.clone()))?.ok_or_else(|| corrupt("an entry has no version"))?;
     let bytes = row::number(row, 9)?.cast_unsigned() + (address.key.len() + entry.metadata.len()) as u64;
     Ok(Some(Stored { id: row::number(row, 10)?, entry, bytes }))
+}
+
+/// What `commit` does to indexes.
+fn keeping<'a>(kept: &'a Kept, commit: &'a Commit, decided: &[Decided]) -> Result<Keeping<'a>> {
+    let mut keeping = Keeping::new(commit);
+    for (index, (write, Decided { stored, effect })) in commit.writes.iter().zip(decided).enumerate() {
+        let indexes = kept.of(&write.address.namespace);
+        let after = match &effect.store {
+            Store::Put(entry) => Some(&**entry),
+            Store::Remove => None,
+            Store::Keep => continue,
+        };
+        if !indexes.is_empty() {
+            keeping.write(index, indexes, stored.as_ref().map(|stored| &stored.entry), after)?;
+        }
+    }
+    Ok(keeping)
 }
 
 /// Why `check` does not hold, if it does not.
@@ -215,13 +248,14 @@ fn append(
     }
 }
 
-fn apply(connection: &Connection, address: &Address, stored: Option<&Stored>, store: Store) -> Result<()> {
+/// Stores or removes an entry, and answers under which id it is stored then.
+fn apply(connection: &Connection, address: &Address, stored: Option<&Stored>, store: Store) -> Result<Option<i64>> {
     const INSERT: &str = "INSERT INTO entries (version, revision, created_at, updated_at, expires_at, json, encodings, metadata, \
         value, namespace, key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     const UPDATE: &str = "UPDATE entries SET version = ?1, revision = ?2, created_at = ?3, updated_at = ?4, expires_at = ?5, \
         json = ?6, encodings = ?7, metadata = ?8, value = ?9 WHERE id = ?10";
     match store {
-        Store::Keep => Ok(()),
+        Store::Keep => Ok(None),
         Store::Put(entry) => {
             let (encodings, value) = (row::encodings(&entry.value), row::value(&entry.value));
             let (version, revision) = (entry.version.get().cast_signed(), entry.revision.get().cast_signed());
@@ -231,24 +265,31 @@ fn apply(connection: &Connection, address: &Address, stored: Option<&Stored>, st
             let (created_at, updated_at) = (entry.created_at.as_millis(), entry.updated_at.as_millis());
             let (namespace, key) = (address.namespace.as_str(), address.key.as_str());
             match stored {
-                Some(Stored { id, .. }) => run(
-                    connection,
-                    UPDATE,
-                    params![version, revision, created_at, updated_at, expires_at, json, encodings, metadata, value, id],
-                ),
-                None => run(
-                    connection,
-                    INSERT,
-                    params![
-                        version, revision, created_at, updated_at, expires_at, json, encodings, metadata, value, namespace,
-                        key
-                    ],
-                ),
+                Some(Stored { id, .. }) => {
+                    run(
+                        connection,
+                        UPDATE,
+                        params![version, revision, created_at, updated_at, expires_at, json, encodings, metadata, value, id],
+                    )?;
+                    Ok(Some(*id))
+                }
+                None => {
+                    run(
+                        connection,
+                        INSERT,
+                        params![
+                            version, revision, created_at, updated_at, expires_at, json, encodings, metadata, value,
+                            namespace, key
+                        ],
+                    )?;
+                    Ok(Some(connection.last_insert_rowid()))
+                }
             }
         }
         Store::Remove => {
             let id = stored.map(|stored| stored.id);
-            run(connection, "DELETE FROM entries WHERE id = ?1", [id])
+            run(connection, "DELETE FROM entries WHERE id = ?1", [id])?;
+            Ok(None)
         }
     }
 }
@@ -294,7 +335,7 @@ fn remember(connection: &Connection, id: CommitId, receipt: &Receipt) -> Result<
 
 /// Makes sure that the commit `id`, of which nothing is remembered, never happens.
 pub(crate) fn fence(connection: &Connection, head: &Head, id: CommitId) -> Result<Resolution> {
-    if id.made_at().as_millis() < head.ids_since() {
+    if id.made_at().as_millis() < head.ids_from() {
         return Ok(Resolution::Forgotten);
     }
     run(connection, "INSERT INTO commits (id, revision, receipt) VALUES (?1, ?2, NULL)", (id.as_bytes(), head.revision()))?;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Limits,
     Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Backup, Capabilities, EngineStatus, Page, Pushdown, Reach, Resolution, Scan},
+    engine::{Backup, Capabilities, EngineStatus, Indexes, Page, Pushdown, Reach, Resolution, Scan},
 };
 
 use crate::{
     config::SqliteConfig,
     error::closed,
-    file, head, lineage, log, read,
+    file, head,
+    kept::Kept,
+    lineage, log, read,
     readers::Readers,
     trim::Task,
     undo,
@@ -23,7 +25,7 @@ pub(crate) const LIMITS: Limits =
     Limits { value_bytes: 64 << 20, commit_writes: 4096, commit_checks: 4096, commit_bytes: 128 << 20 };
 
 /// Reads of up to this many rows count as small.
-const SMALL: usize = 128;
+pub(crate) const SMALL: usize = 128;
 
 /// A store in one file.
 ///
@@ -31,7 +33,7 @@ const SMALL: usize = 128;
 #[derive(Clone, Debug)]
 pub struct SqliteEngine {
     pub(crate) readers: Arc<Readers>,
-    writer: Writer,
+    pub(crate) writer: Writer,
     durability: Durability,
 }
 
@@ -51,13 +53,13 @@ impl SqliteEngine {
         lineage::notice_lost_past(&connection)?;
         let readers = Readers::new(path.clone(), config.clone(), presence.clone());
         readers.warm()?;
-        let writer = Writer::start(Desk { connection, path, config: config.clone(), presence })?;
+        let writer = Writer::start(Desk { connection, path, config: config.clone(), kept: Kept::default(), presence })?;
         Ok(Self { readers, writer, durability: config.durability })
     }
 }
 
 /// What is told to whoever asked a writer that is gone for anything but a commit.
-fn failed(gone: Gone) -> Error {
+pub(crate) fn failed(gone: Gone) -> Error {
     match gone {
         Gone::Before => closed(),
         Gone::Meanwhile => Error::new(ErrorKind::Internal, "the thread that writes failed").engine("sqlite"),
@@ -157,6 +159,10 @@ impl Engine for SqliteEngine {
     }
 
     fn pushdown(&self) -> Option<&dyn Pushdown> {
+        Some(self)
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
         Some(self)
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 const APPLICATION_ID: u32 = 0x4c61_7264;
 
 /// What brings a file from each version to the next. A file's version is the number of steps it has behind it.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// The part of a SQLite file that says what it is: <https://www.sqlite.org/fileformat2.html#the_database_header>.
 const HEADER_BYTES: usize = 100;
@@ -129,6 +129,18 @@ fn judge(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to write to a file that another program has brought to a newer version since it was opened here.
+pub(crate) fn still_known(format: i64) -> Result<()> {
+    let known = MIGRATIONS.len();
+    if format == known as i64 {
+        return Ok(());
+    }
+    let message = format!(
+        "a newer Larder has brought the file to version {format}, and this one knows {known}; nothing was written; update Larder"
+    );
+    Err(Error::new(ErrorKind::Unsupported, message).engine("sqlite"))
+}
+
 fn newer(path: &Path, version: usize) -> Error {
     let (shown, known) = (path.display(), MIGRATIONS.len());
     let message =
@@ -143,8 +155,8 @@ fn create(path: &Path, fresh: StoreId) -> Result<()> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(explain)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(explain)?;
     migrate(&mut connection, path)?;
-    let row = "INSERT INTO store VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, NULL)";
-    connection.execute(row, [fresh.to_string()]).map_err(explain)?;
+    let row = "INSERT INTO store VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, NULL, ?2, 0)";
+    connection.execute(row, (fresh.to_string(), MIGRATIONS.len() as u32)).map_err(explain)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(explain)?;
     connection.close().map_err(|(_, error)| explain(error))?;
     match place.move_to(path) {
@@ -176,6 +188,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
         transaction.execute_batch(step).map_err(explain)?;
     }
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32).map_err(explain)?;
+    transaction.execute("UPDATE store SET format = ?1", [MIGRATIONS.len() as u32]).map_err(explain)?;
     transaction.commit().map_err(explain)?;
     // Into the header as soon as may be: programs from before this one look for the version nowhere else.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(explain)

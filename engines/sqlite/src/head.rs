@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::{
     error::{corrupt, explain},
+    file::still_known,
     row,
 };
 
@@ -28,23 +29,30 @@ struct Totals {
     changes: i64,
     usage: Usage,
     oldest: i64,
-    ids_since: i64,
+    ids_from: i64,
     relaxed_boot: Option<String>,
+    /// Changes whenever there are other indexes to be kept.
+    indexes: i64,
 }
 
 impl Head {
+    /// # Errors
+    /// `Unsupported` when the file has become one of a version that we do not know.
     pub(crate) fn read(connection: &Connection) -> Result<Self> {
-        const SQL: &str = "SELECT revision, entries, bytes, log_bytes, changes, oldest, ids_since, relaxed_boot FROM store";
+        const SQL: &str = "SELECT revision, entries, bytes, log_bytes, changes, oldest, ids_from, relaxed_boot, format, indexes \
+            FROM store";
         let mut statement = connection.prepare_cached(SQL).map_err(explain)?;
         let mut rows = statement.query([]).map_err(explain)?;
         let row = rows.next().map_err(explain)?.ok_or_else(|| corrupt("the table store is empty"))?;
+        still_known(row::number(row, 8)?)?;
         let totals = Totals {
             revision: row::number(row, 0)?,
             usage: usage_at(row, 1)?,
             changes: row::number(row, 4)?,
             oldest: row::number(row, 5)?,
-            ids_since: row::number(row, 6)?,
+            ids_from: row::number(row, 6)?,
             relaxed_boot: row.get(7).map_err(explain)?,
+            indexes: row::number(row, 9)?,
         };
         Ok(Self { before: totals.clone(), now: totals, namespaces: BTreeMap::new() })
     }
@@ -57,8 +65,18 @@ impl Head {
         self.now.oldest
     }
 
-    pub(crate) fn ids_since(&self) -> i64 {
-        self.now.ids_since
+    pub(crate) fn ids_from(&self) -> i64 {
+        self.now.ids_from
+    }
+
+    /// Which indexes are to be kept, as a number that is another whenever there are others.
+    pub(crate) fn indexes(&self) -> i64 {
+        self.now.indexes
+    }
+
+    /// From here on there are other indexes to be kept.
+    pub(crate) fn change_indexes(&mut self) {
+        self.now.indexes += 1;
     }
 
     /// What `namespace` takes, with what this transaction has done so far.
@@ -94,8 +112,8 @@ impl Head {
     pub(crate) fn write(&self, connection: &Connection, boot: Option<&str>) -> Result<()> {
         const NAMESPACE: &str = "INSERT INTO namespaces VALUES (?1, ?2, ?3, ?4, 0) \
             ON CONFLICT (namespace) DO UPDATE SET entries = ?2, bytes = ?3, log_bytes = ?4";
-        const STORE: &str =
-            "UPDATE store SET revision = ?1, entries = ?2, bytes = ?3, log_bytes = ?4, changes = ?5, relaxed_boot = ?6";
+        const STORE: &str = "UPDATE store SET revision = ?1, entries = ?2, bytes = ?3, log_bytes = ?4, changes = ?5, relaxed_boot = ?6, \
+            indexes = ?7";
         let Self { before, now, namespaces } = self;
         let changed = namespaces.iter().filter(|(_, (before, now))| before != now);
         let mut written = now != before;
@@ -107,7 +125,7 @@ impl Head {
         if written {
             let (entries, bytes, log_bytes) = signed(now.usage);
             let boot = boot.or(now.relaxed_boot.as_deref());
-            run(connection, STORE, (now.revision, entries, bytes, log_bytes, now.changes, boot))?;
+            run(connection, STORE, (now.revision, entries, bytes, log_bytes, now.changes, boot, now.indexes))?;
         }
         Ok(())
     }

@@ -19,12 +19,15 @@
 
 mod apply;
 mod backup;
+mod build;
 mod condition;
 mod config;
 mod engine;
 mod error;
 mod file;
 mod head;
+mod indexes;
+mod kept;
 mod lineage;
 mod log;
 mod new_file;
@@ -36,10 +39,12 @@ mod row;
 mod sides;
 mod trim;
 mod undo;
+mod walk;
 mod writer;
 
 pub use config::SqliteConfig;
 pub use engine::SqliteEngine;
 
 /// The schema of the file, as SQL, version by version.
-pub const SCHEMA: &str = concat!(include_str!("schema.sql"), "\n", include_str!("schema-2.sql"));
+pub const SCHEMA: &str =
+    concat!(include_str!("schema.sql"), "\n", include_str!("schema-2.sql"), "\n", include_str!("schema-3.sql"));

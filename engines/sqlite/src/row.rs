@@ -61,6 +61,11 @@ pub(crate) fn address_like(row: &Row<'_>, first: usize, last: &mut Option<Namesp
     Ok(Address::new(namespace, Key::new(text(cell(row, first + 1)?)?).map_err(damaged)?))
 }
 
+/// The key in this column.
+pub(crate) fn key(row: &Row<'_>, column: usize) -> Result<Key> {
+    Key::new(text(cell(row, column)?)?).map_err(damaged)
+}
+
 /// The namespace in this column.
 pub(crate) fn namespace(row: &Row<'_>, column: usize) -> Result<Namespace> {
     Namespace::new(text(cell(row, column)?)?).map_err(damaged)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use larder_core::{CommitId, Namespace, Result, Revision, Timestamp, Trim, Trimmed};
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior};
 
-use crate::{apply::PLACES, error::explain};
+use crate::{apply::PLACES, error::explain, head::Head};
 
 /// How many rows one step looks at and deletes at most, so that commits get their turn in between.
 const TRIM_ROWS: u64 = 2000;
@@ -40,6 +40,8 @@ pub(crate) struct Step {
 pub(crate) fn step(connection: &mut Connection, task: Task) -> Result<Step> {
     let Task { trim, mut from } = task;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
+    // Whether we may write at all.
+    Head::read(&transaction)?;
     let (trimmed, all) = match &trim.namespace {
         None => everywhere(&transaction, &trim)?,
         Some(namespace) => in_namespace(&transaction, namespace, &trim, &mut from)?,
@@ -66,7 +68,7 @@ fn everywhere(transaction: &Transaction<'_>, trim: &Trim) -> Result<(Trimmed, bo
     // First of all nobody may rely any more on what is about to go.
     run(
         transaction,
-        "UPDATE store SET oldest = max(oldest, min(?1, revision)), ids_since = max(ids_since, ?2)",
+        "UPDATE store SET oldest = max(oldest, min(?1, revision)), ids_from = max(ids_from, ?2)",
         &[&through, &ids_before.as_millis()],
     )?;
     let oldest: i64 = transaction.query_row("SELECT oldest FROM store", [], |row| row.get(0)).map_err(explain)?;

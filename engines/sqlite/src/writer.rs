@@ -14,16 +14,21 @@ use std::{
 };
 
 use futures_channel::oneshot;
-use larder_core::{Commit, CommitId, Durability, Error, ErrorKind, Outcome, Result, engine::Resolution};
+use larder_core::{
+    Commit, CommitId, Durability, Error, ErrorKind, Index, Namespace, Outcome, Result, Timestamp,
+    engine::Resolution,
+    index::{IndexId, IndexStatus},
+};
 use rusqlite::Connection;
 
 use crate::{
-    apply,
+    apply, build,
     config::SqliteConfig,
     engine::LIMITS,
     error::{self, again, explain},
     file::connect,
     head::Head,
+    kept::Kept,
     lineage,
     presence::Presence,
     trim::{self, Step, Task},
@@ -35,6 +40,9 @@ pub(crate) enum Job {
     Commit(Vec<Commit>, oneshot::Sender<Vec<Result<Outcome>>>),
     Resolve(CommitId, oneshot::Sender<Result<Resolution>>),
     Trim(Task, oneshot::Sender<Result<Step>>),
+    CreateIndex(Namespace, Index, oneshot::Sender<Result<IndexStatus>>),
+    DropIndex(IndexId, oneshot::Sender<Result<bool>>),
+    AdvanceIndex(IndexId, usize, Timestamp, oneshot::Sender<Result<Option<IndexStatus>>>),
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -73,6 +81,7 @@ pub(crate) struct Desk {
     pub(crate) connection: Connection,
     pub(crate) path: PathBuf,
     pub(crate) config: SqliteConfig,
+    pub(crate) kept: Kept,
     /// After the connection, so that it is dropped after it.
     pub(crate) presence: Arc<Presence>,
 }
@@ -99,6 +108,17 @@ impl Desk {
             Job::Commit(group, answer) => drop(answer.send(self.group(&group))),
             Job::Resolve(id, answer) => drop(answer.send(self.resolve(id))),
             Job::Trim(task, answer) => drop(answer.send(trim::step(&mut self.connection, task))),
+            Job::CreateIndex(namespace, index, answer) => {
+                drop(answer.send(self.by_itself(|connection, head| build::create(connection, head, &namespace, &index))));
+            }
+            Job::DropIndex(id, answer) => {
+                drop(answer.send(self.by_itself(|connection, head| build::drop(connection, head, id))));
+            }
+            Job::AdvanceIndex(id, limit, now, answer) => {
+                let advanced = self.by_itself(|connection, head| build::advance(connection, head, id, limit, now));
+                // What cannot be built was dropped, and that stays.
+                drop(answer.send(advanced.flatten()));
+            }
             Job::Close(_) => unreachable!("closing ends the work before it gets here"),
         }
     }
@@ -120,21 +140,29 @@ impl Desk {
     }
 
     fn together(&mut self, group: &[Commit]) -> Result<Vec<Result<Outcome>>, Failure> {
-        self.transaction(|connection, head| {
+        let mut kept = std::mem::take(&mut self.kept);
+        let answers = self.transaction(|connection, head| {
+            kept.refresh(connection, head)?;
             let decide = |commit| match LIMITS.verify(commit) {
-                Ok(()) => apply::commit(connection, head, commit),
+                Ok(()) => apply::commit(connection, head, &kept, commit),
                 Err(refusal) => Ok(Err(refusal)),
             };
             group.iter().map(decide).collect()
-        })
+        });
+        self.kept = kept;
+        answers
     }
 
     fn resolve(&mut self, id: CommitId) -> Result<Resolution> {
-        let resolved = self.transaction(|connection, head| match apply::remembered(connection, id)? {
+        self.by_itself(|connection, head| match apply::remembered(connection, id)? {
             Some(resolution) => Ok(resolution),
             None => apply::fence(connection, head, id),
-        });
-        resolved.map_err(|failure| match failure {
+        })
+    }
+
+    /// Runs `work`, which may be done twice, in a write transaction.
+    fn by_itself<T>(&mut self, work: impl FnOnce(&Connection, &mut Head) -> Result<T>) -> Result<T> {
+        self.transaction(work).map_err(|failure| match failure {
             Failure::NotBegun(error) | Failure::Refused(error) | Failure::Unknown(error) => error,
         })
     }

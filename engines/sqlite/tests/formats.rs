@@ -8,7 +8,12 @@ use std::{
 
 use futures_lite::future::block_on;
 use larder_conformance::TestWorld;
-use larder_core::{ChangesQuery, Engine, ErrorKind, Namespace, Range, Revision, Snapshot, Store, StoreId, Timestamp, Usage};
+use larder_core::{
+    ChangesQuery, Engine, ErrorKind, Index, Key, Namespace, Range, Revision, Snapshot, Store, StoreId, Timestamp, Trim,
+    Usage,
+    engine::IndexWalk,
+    index::{IndexId, IndexState, Span},
+};
 use larder_sqlite::{SqliteConfig, SqliteEngine};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -110,6 +115,84 @@ fn a_file_of_version_2_knows_how_far_back_each_namespace_is_told() {
     block_on(engine.close()).expect("closes");
 }
 
+/// What version 3 remembers beyond version 2: its indexes, and how far each of them is.
+#[test]
+fn a_file_of_version_3_keeps_its_indexes() {
+    let directory = directory();
+    let engine = open(&fixture(&directory, 3));
+    let indexes = engine.indexes().expect("it keeps indexes");
+    let list = || block_on(indexes.list(None)).expect("lists");
+    let found: Vec<_> = list().into_iter().map(|status| (status.id.0, status.index.to_string(), status.state)).collect();
+    let through = Some(Key::new("blob").expect("a good key"));
+    let expected = [
+        (1, "unique $meta.by".to_owned(), IndexState::Ready),
+        (2, "$version".to_owned(), IndexState::Building { through, entries: 1 }),
+        (3, "n, $version".to_owned(), IndexState::Dropped),
+    ];
+    assert_eq!(found, expected);
+
+    let walk = |id| {
+        let walk = IndexWalk {
+            index: IndexId(id),
+            spans: vec![Span::all()],
+            reverse: false,
+            after: None,
+            range: Range::all(),
+            limit: 9,
+            now: Timestamp::EPOCH,
+        };
+        let walked = block_on(indexes.walk(walk)).expect("walks")?;
+        Some(walked.value.items.into_iter().map(|(_, entry)| entry.address.key.as_str().to_owned()).collect::<Vec<_>>())
+    };
+    let keys = |keys: [&str; 2]| Some(keys.map(str::to_owned).to_vec());
+    assert_eq!([walk(1), walk(2), walk(3)], [keys(["workloads/web", "blob"]), None, None]);
+    for id in [2, 3] {
+        let advanced = block_on(indexes.advance(IndexId(id), 9, Timestamp::EPOCH)).expect("goes on");
+        assert_eq!(advanced.map(|status| status.state), [None, Some(IndexState::Ready)][usize::from(id == 2)]);
+    }
+    assert_eq!([walk(1), walk(2)], [keys(["workloads/web", "blob"]), keys(["blob", "workloads/web"])]);
+    assert_eq!(list().len(), 2);
+    block_on(engine.close()).expect("closes");
+}
+
+/// Whoever has the file open while a newer program makes more of it does not know what to keep from then on.
+#[test]
+fn who_knows_an_older_version_only_writes_no_more() {
+    let directory = directory();
+    let path = directory.path().join("ahead.db");
+    let engine = open(&path);
+    let store = Store::new(Arc::new(engine.clone()), Arc::new(TestWorld::new(1)));
+    block_on(store.set("a", "1").into_future()).expect("writes");
+    let ahead = Connection::open(&path).expect("opens");
+    ahead.execute("UPDATE store SET format = 99", []).expect("writes");
+
+    let error = block_on(store.set("a", "2").into_future()).expect_err("a newer program has been here");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let trim = Trim { through: Revision::new(1), ids_before: Timestamp::EPOCH, namespace: None };
+    assert_eq!(block_on(engine.trim(trim)).map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
+    let indexes = engine.indexes().expect("it keeps indexes");
+    let created = block_on(indexes.create(Namespace::default(), Index::on("a").expect("an index")));
+    assert_eq!(created.map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
+    // What it has read it may read on.
+    let entry = block_on(store.get("a")).expect("reads").expect("it is there");
+    assert_eq!((&entry.value.bytes()[..], entry.version.get()), (&b"1"[..], 1));
+    block_on(store.close()).expect("closes");
+}
+
+/// Programs of version 2 look for nothing of the kind; but they ask for a column that is no longer there, before each write.
+#[test]
+fn a_program_of_version_2_that_has_the_file_open_writes_no_more() {
+    let directory = directory();
+    let path = fixture(&directory, 2);
+    let older = Connection::open(&path).expect("opens");
+    const HEAD: &str = "SELECT revision, entries, bytes, log_bytes, changes, oldest, ids_since, relaxed_boot FROM store";
+    let asks = || older.prepare_cached(HEAD).and_then(|mut head| head.query_row([], |row| row.get::<_, i64>(0)));
+    assert_eq!(asks().ok(), Some(5));
+    let engine = open(&path);
+    assert!(asks().is_err(), "what it does before it writes");
+    block_on(engine.close()).expect("closes");
+}
+
 /// The header of a file is as old as its last checkpoint: whoever brought it up to date may have left that in the log
 /// beside it, where only SQLite finds it.
 #[test]
@@ -135,6 +218,6 @@ fn the_header_names_the_version_as_soon_as_a_file_was_brought_up_to_date() {
     let path = fixture(&directory, 1);
     let engine = open(&path);
     let header = fs::read(&path).expect("reads");
-    assert_eq!(header[60..64], 2_u32.to_be_bytes(), "while the file is still open");
+    assert_eq!(header[60..64], 3_u32.to_be_bytes(), "while the file is still open");
     block_on(engine.close()).expect("closes");
 }
