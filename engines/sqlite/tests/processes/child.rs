@@ -13,7 +13,7 @@ use std::{
 
 use futures_lite::future::block_on;
 use larder_conformance::TestWorld;
-use larder_core::{Store, StoreId};
+use larder_core::{Found, Index, Namespace, Store, StoreId, Value, index::IndexState};
 use larder_sqlite::{SqliteConfig, SqliteEngine};
 
 /// The variable that makes this program a child, and says which.
@@ -87,6 +87,9 @@ pub(crate) fn run(role: &str) {
         "sets" => sets(&store, commits),
         "racer" => racer(&store, &name),
         "crowd" => crowd(&store, commits),
+        "builder" => builder(&store, &name),
+        "claimer" => claimer(&store, &name, commits),
+        "keeper" => keeper(&store),
         other => panic!("there is no role {other}"),
     }
     block_on(store.close()).expect("the store closes");
@@ -143,6 +146,68 @@ fn racer(store: &Store, name: &str) {
             }
         }
     }
+}
+
+/// Builds an index and removes it, again and again, while another thread writes to what is in it.
+fn builder(store: &Store, name: &str) {
+    let indexes = store.engine().indexes().expect("it keeps indexes");
+    let advance = |id| block_on(indexes.advance(id, 16, store.world().now())).expect("goes on");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0_u32.. {
+                let key = format!("e/{:03}", n.wrapping_mul(7919) % 400);
+                let write = store.set(&key, json(&format!("{name} {n}"), n % 50));
+                block_on(write.into_future()).expect("an unconditional set succeeds");
+            }
+        });
+        loop {
+            let index = Index::on("n").expect("an index");
+            let created = block_on(indexes.create(Namespace::default(), index)).expect("creates");
+            say(&format!("created {}", created.id.0));
+            while let Some(IndexState::Building { entries, .. }) = advance(created.id).map(|status| status.state) {
+                say(&format!("built {entries}"));
+            }
+            say("ready");
+            block_on(indexes.drop(created.id)).expect("drops");
+            while advance(created.id).is_some() {
+                say("removed");
+            }
+        }
+    });
+}
+
+/// Several threads want to be the ones that have a number; others want the same ones.
+fn claimer(store: &Store, name: &str, claims: u32) {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for n in 0..claims {
+                    match block_on(store.set(format!("{name}/{thread}/{n}"), json(name, n)).into_future()) {
+                        Ok(_) => say(&format!("won {n}")),
+                        Err(error) => {
+                            let met = error.as_conflict().unwrap_or_else(|| panic!("a loser meets a conflict: {error}"));
+                            assert_eq!(met.found, Found::Taken);
+                            say(&format!("lost {n}"));
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Writes whenever it is told to, and has the file open all the time.
+fn keeper(store: &Store) {
+    for line in std::io::stdin().lock().lines() {
+        let n: u32 = line.expect("the parent speaks text").parse().expect("a number");
+        let told = block_on(store.set(format!("k/{n}"), json("keeper", n)).into_future());
+        say(&told.map_or_else(|error| format!("err {}", error.kind().code()), |stamp| format!("ack {}", stamp.revision)));
+    }
+}
+
+/// A document with a number.
+pub(crate) fn json(name: &str, n: u32) -> Value {
+    Value::json(format!(r#"{{"name":"{name}","n":{n}}}"#)).expect("JSON")
 }
 
 /// Many threads set keys of their own at the same time, so that commits travel in groups.

@@ -5,6 +5,7 @@
 
 mod child;
 mod disk_full;
+mod indexes;
 mod kills;
 mod power_cut;
 mod races;
@@ -17,6 +18,9 @@ const CASES: &[(&str, fn())] = &[
     ("one_of_eight_processes_wins_each_compare_and_set", races::one_of_eight_processes_wins_each_compare_and_set),
     ("sets_by_tasks_and_processes_are_all_distinct", races::sets_by_tasks_and_processes_are_all_distinct),
     ("killed_writers_lose_nothing_acknowledged", kills::killed_writers_lose_nothing_acknowledged),
+    ("a_killed_builder_leaves_what_can_be_finished", indexes::a_killed_builder_leaves_what_can_be_finished),
+    ("a_unique_index_raced_by_processes_never_holds_two", indexes::a_unique_index_raced_by_processes_never_holds_two),
+    ("an_index_of_one_process_is_kept_by_the_others", indexes::an_index_of_one_process_is_kept_by_the_others),
     ("a_sync_precedes_every_acknowledgement", power_cut::a_sync_precedes_every_acknowledgement),
     ("lost_unsynced_writes_lose_nothing_acknowledged", power_cut::lost_unsynced_writes_lose_nothing_acknowledged),
     ("a_full_disk_loses_nothing_acknowledged", disk_full::a_full_disk_loses_nothing_acknowledged),
