@@ -6,7 +6,7 @@
 use larder_core::{
     Address, Entry, Namespace, Result, Revision, Snapshot,
     engine::{IndexWalk, Place, Walked},
-    index::{Span, Term},
+    index::{IndexId, Span, Term},
 };
 use rusqlite::{Connection, ToSql, types::ValueRef};
 
@@ -115,16 +115,18 @@ fn page(connection: &Connection, walk: &IndexWalk, namespace: &Namespace) -> Res
     {
         stretches.extend(first.rest(term.as_bytes(), format!("{}\0", key.as_str())));
     }
+    let also = ready(connection, &walk.also)?;
     let limit = walk.limit.max(1);
     let rows_max = limit.saturating_mul(ROWS_PER_ITEM).clamp(ROWS_MIN, ROWS_MAX);
     let (mut rows, mut bytes) = (0, 0);
     // The row behind the last item that was passed over, if there is one, and how many of its term were.
     let (mut passed, mut in_vain) = (None::<Place>, 0);
     while let Some(stretch) = stretches.pop() {
-        let mut statement = connection.prepare_cached(&query(stretch.falling, &keys)).map_err(explain)?;
+        let mut statement = connection.prepare_cached(&query(stretch.falling, &keys, also.len())).map_err(explain)?;
         let parameters: [&dyn ToSql; 6] =
             [&number(walk.index), &stretch.term, &stretch.to, &stretch.key, &keys.from, &keys.to];
-        for (index, value) in parameters.into_iter().enumerate().take(statement.parameter_count()) {
+        let others = also.iter().flat_map(|(id, term)| [id as &dyn ToSql, term]);
+        for (index, value) in parameters.into_iter().chain(others).enumerate().take(statement.parameter_count()) {
             statement.raw_bind_parameter(index + 1, value).map_err(explain)?;
         }
         let mut found = statement.raw_query();
@@ -139,15 +141,16 @@ fn page(connection: &Connection, walk: &IndexWalk, namespace: &Namespace) -> Res
             let (term, key) = (Term::from_bytes(row.get(0).map_err(explain)?), row::key(row, 1)?);
             if keys.contain(&key) {
                 let address = Address::new(namespace.clone(), key.clone());
-                let entry = row::entry(row, 2, || Ok(address))?;
-                let entry = entry.ok_or_else(|| corrupt("an index names an entry that is not there"))?;
-                if !entry.is_expired(walk.now) {
-                    bytes += entry.bytes();
-                    items.push((term, entry));
-                    passed = None;
-                    continue;
+                match row::entry(row, 2, || Ok(address))? {
+                    Some(entry) if !entry.is_expired(walk.now) => {
+                        bytes += entry.bytes();
+                        items.push((term, entry));
+                        passed = None;
+                        continue;
+                    }
+                    None if also.is_empty() => return Err(corrupt("an index names an entry that is not there")),
+                    _ => in_vain = 0,
                 }
-                in_vain = 0;
             } else {
                 in_vain = if passed.as_ref().is_some_and(|place| place.term == term) { in_vain + 1 } else { 1 };
             }
@@ -162,10 +165,29 @@ fn page(connection: &Connection, walk: &IndexWalk, namespace: &Namespace) -> Res
     Ok(walked)
 }
 
-/// The rows of a stretch, each with its entry where its key was asked for.
-fn query(falling: bool, keys: &Keys<'_>) -> String {
+/// Those of `also` that can be asked.
+fn ready(connection: &Connection, also: &[(IndexId, Term)]) -> Result<Vec<(i64, Vec<u8>)>> {
+    let mut ready = Vec::with_capacity(also.len());
+    for (id, term) in also {
+        let mut statement =
+            connection.prepare_cached("SELECT 1 FROM indexes WHERE id = ?1 AND state = 'ready'").map_err(explain)?;
+        if statement.exists([number(*id)]).map_err(explain)? {
+            ready.push((number(*id), term.as_bytes().to_vec()));
+        }
+    }
+    Ok(ready)
+}
+
+/// The rows of a stretch, each with its entry where its key was asked for and has so many terms in other indexes, too.
+fn query(falling: bool, keys: &Keys<'_>, also: usize) -> String {
+    let asked = (!keys.are_all()).then(|| "terms.key >= ?5 AND (?6 IS NULL OR terms.key < ?6)".to_owned());
+    let crossed = (0..also).map(|other| {
+        let (id, term) = (7 + 2 * other, 8 + 2 * other);
+        format!("EXISTS (SELECT 1 FROM terms AS other WHERE other.index_id = ?{id} AND other.term = ?{term} AND other.key = terms.key)")
+    });
+    let conditions: Vec<String> = asked.into_iter().chain(crossed).collect();
     let entry =
-        if keys.are_all() { "entry" } else { "iif(terms.key >= ?5 AND (?6 IS NULL OR terms.key < ?6), entry, NULL)" };
+        if conditions.is_empty() { "entry".to_owned() } else { format!("iif({}, entry, NULL)", conditions.join(" AND ")) };
     let entries = format!("LEFT JOIN entries ON entries.id = {entry}");
     if falling {
         // To be in the order of keys within each term, SQLite would sort all that have it. So it is told to find the terms
@@ -193,14 +215,18 @@ mod tests {
     fn nothing_is_sorted_that_grows_with_the_index() {
         let connection = Connection::open_in_memory().expect("opens");
         connection.execute_batch(crate::SCHEMA).expect("the schema is good SQL");
-        for (falling, keys) in [(false, &ALL), (false, &SOME), (true, &ALL), (true, &SOME)] {
-            let sql = format!("EXPLAIN QUERY PLAN {}", query(falling, keys));
+        for (falling, keys, also) in
+            [(false, &ALL, 0), (false, &SOME, 0), (true, &ALL, 0), (true, &SOME, 0), (false, &ALL, 2), (true, &SOME, 1)]
+        {
+            let sql = format!("EXPLAIN QUERY PLAN {}", query(falling, keys, also));
             let mut statement = connection.prepare(&sql).expect("the query is good SQL");
             let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>();
             let plan = steps.expect("there is a plan").join("; ");
             assert!(plan.contains("SEARCH terms USING PRIMARY KEY (index_id=? AND "), "{plan}");
             assert!(plan.contains("SEARCH entries USING INTEGER PRIMARY KEY (rowid=?)"), "{plan}");
             assert!(!plan.contains("TEMP B-TREE") && !plan.contains("AUTOMATIC"), "{plan}");
+            let crossed = plan.matches("SEARCH other USING PRIMARY KEY (index_id=? AND term=? AND key=?)").count();
+            assert_eq!(crossed, also, "{plan}");
         }
     }
 }

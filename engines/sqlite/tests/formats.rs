@@ -138,6 +138,7 @@ fn a_file_of_version_3_keeps_its_indexes() {
             reverse: false,
             after: None,
             range: Range::all(),
+            also: vec![],
             limit: 9,
             now: Timestamp::EPOCH,
         };

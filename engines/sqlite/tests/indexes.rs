@@ -308,8 +308,19 @@ impl Pair {
             4 => Range::after_namespace(&namespace(0)),
             _ => Range::keys(&status.namespace, "a/c", Some("m")),
         };
-        let walk = IndexWalk { index: status.id, spans, reverse, after: None, range, limit: 999, now: self.world.now() };
         let [memory, _] = self.in_order();
+        // Of every second walk, what has a term of some entry in some other index, which may not be ready.
+        let others = block_on(memory.list(Some(status.namespace.clone()))).expect("lists");
+        let (other, chance) = (&others[limit % others.len()], known.len());
+        let terms = self
+            .entries(&self.memory)
+            .into_iter()
+            .nth(chance % 5)
+            .map(|entry| other.index.terms(&entry).unwrap_or_default());
+        let term = terms.into_iter().flatten().next().filter(|_| chance.is_multiple_of(2));
+        let also = term.map(|term| (other.id, term)).into_iter().collect();
+        let now = self.world.now();
+        let walk = IndexWalk { index: status.id, spans, reverse, after: None, range, also, limit: 999, now };
         let expected = pages(memory, &walk);
         for limit in [limit, 999] {
             let walk = IndexWalk { limit, ..walk.clone() };

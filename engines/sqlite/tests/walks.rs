@@ -51,7 +51,8 @@ impl Filled {
         let (mut pages, mut after) = (Vec::<Walked>::new(), None);
         loop {
             let (spans, range) = (vec![Span::all()], range.clone());
-            let walk = IndexWalk { index: self.id, spans, reverse, after, range, limit, now: Timestamp::EPOCH };
+            let walk =
+                IndexWalk { index: self.id, spans, reverse, after, range, also: vec![], limit, now: Timestamp::EPOCH };
             let page = block_on(indexes.walk(walk)).expect("walks").expect("it is ready").value;
             after = page.through.clone();
             pages.push(page);

@@ -323,7 +323,11 @@ fn meet(these: &[Part], others: &[Part]) -> Vec<Part> {
             both.push(Part { from: from.clone(), to: to.clone(), point: a.point || b.point });
         }
         // Whichever ends first meets nothing more.
-        if a.to <= b.to { these.next() } else { others.next() };
+        if a.to <= b.to {
+            these.next()
+        } else {
+            others.next()
+        };
     }
     both
 }

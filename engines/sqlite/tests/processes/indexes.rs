@@ -32,7 +32,7 @@ fn entries(store: &Store) -> Vec<Entry> {
 /// Every row of an index that is ready, with its entry.
 fn walk(store: &Store, id: IndexId) -> Option<Vec<(Term, Entry)>> {
     let (spans, range, now) = (vec![Span::all()], Range::all(), store.world().now());
-    let mut walk = IndexWalk { index: id, spans, reverse: false, after: None, range, limit: 1000, now };
+    let mut walk = IndexWalk { index: id, spans, reverse: false, after: None, range, also: vec![], limit: 1000, now };
     let mut items = Vec::new();
     loop {
         let page = block_on(indexes(store).walk(walk.clone())).expect("walks")?.value;

@@ -112,7 +112,8 @@ fn a_place_with_another_value_is_no_place_here() {
     let index = Index::over(["a", "b"]).expect("an index");
     let choice = choice(index, &Filter::parse("a = 1").expect("a filter"), &sort).expect("it is on that path");
     assert_eq!(choice.order, Order::Forward);
-    for (json, is_here) in [(r#"{"a":1,"b":0}"#, true), (r#"{"a":1.0}"#, true), (r#"{"a":0,"b":0}"#, false), (r#"{"b":0}"#, false)]
+    for (json, is_here) in
+        [(r#"{"a":1,"b":0}"#, true), (r#"{"a":1.0}"#, true), (r#"{"a":0,"b":0}"#, false), (r#"{"b":0}"#, false)]
     {
         let rank = sort.rank(&super::entry("k", Value::json(json).expect("JSON"), "{}"));
         assert_eq!(choice.term_of(&sort, &rank).is_some(), is_here, "{json}");
@@ -123,7 +124,8 @@ fn a_place_with_another_value_is_no_place_here() {
 #[test]
 fn many_values_meet_many_values_quickly() {
     let many = |step: u32| field("a").is_in((0..100_000).map(|n| n * step));
-    let choice = choice(Index::on("a").expect("an index"), &(many(2) & many(3)), &Sort::by_key()).expect("it is on that path");
+    let choice =
+        choice(Index::on("a").expect("an index"), &(many(2) & many(3)), &Sort::by_key()).expect("it is on that path");
     assert!(choice.is_bound && !choice.is_one_term());
 }
 
