@@ -55,8 +55,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if wanted("sqlite set") {
         sqlite::writes(&mut report, &runtime, directory.path(), options.sets)?;
     }
-    if wanted("sqlite watch") {
-        watch::measure(&mut report, &runtime, directory.path())?;
+    // First, because memory that was used and freed before would hide what these use.
+    if wanted("sqlite watch: idle") {
+        watch::idling(&runtime, directory.path())?;
+    }
+    if wanted("sqlite watch: one writer") {
+        watch::beside_watchers(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("sqlite watch: resume") {
+        watch::catching_up(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("sqlite watch: heard") {
+        watch::hearing(&runtime, directory.path())?;
     }
     if wanted("sqlite time: transaction") {
         time::transactions(&mut report, &runtime, directory.path())?;
