@@ -182,6 +182,27 @@ async fn a_watch_is_resumed_where_it_was() {
     }
 }
 
+/// A watcher that is behind reads ahead. What is on its way was not handed out: it is still to come for whoever goes on
+/// from where the watch stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_ahead_is_still_to_come() {
+    for (store, _, _place) in stores().await {
+        for n in 0..600 {
+            set(&store, "k", &n.to_string()).await;
+        }
+        let all = log(&store).await;
+        // Before, at and after the end of the first page.
+        for stop in [1, 127, 128, 129, 300] {
+            let mut watch = store.watch("").after(Revision::ZERO).start().await.expect("starts");
+            let mut told = read(&mut watch, stop).await;
+            let mut rest = store.watch("").resume(watch.position()).start().await.expect("resumes");
+            told.extend(read(&mut rest, all.len() - stop).await);
+            assert_eq!(told, all, "stopped after {stop}");
+            assert!(is_quiet(&mut rest).await, "nothing comes twice");
+        }
+    }
+}
+
 /// Who was away for too long is told how far the log reaches, at the start or in the middle, and not given the rest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_comes_too_late_is_told() {

@@ -42,35 +42,47 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
         let mut bytes = 0;
         let mut ended = true;
         while let Some(row) = rows.next().map_err(explain)? {
-            let revision = Revision::new(row::number(row, 0)?.cast_unsigned());
-            if (found.changes.len() >= query.limit.max(1) || bytes >= PAGE_BYTES_MAX)
+            let place = row::number(row, 0)?;
+            let revision = Revision::new((place / PLACES).cast_unsigned());
+            if ended
+                && (found.changes.len() >= query.limit.max(1) || bytes >= PAGE_BYTES_MAX)
                 && let Some(last) = found.changes.last()
                 && last.revision != revision
             {
                 found.through = last.revision;
                 ended = false;
+            }
+            if !ended && !sides.look_ahead() {
                 break;
             }
-            let address = row::address_like(row, 4, &mut namespace)?;
+            let names = row::names(row, 3)?;
+            if !ended {
+                sides.meet_ahead(&mut found.changes, names, |address| row::entry(row, 5, || Ok(address)))?;
+                continue;
+            }
+            let address = match sides.met(names) {
+                Some(index) => found.changes[index].address.clone(),
+                None => row::address_like(row, 3, &mut namespace)?,
+            };
             let change = Change {
                 revision,
-                at: Timestamp::from_millis_saturating(row::number(row, 2)?),
-                kind: row::kind(row, 3)?,
-                before: row::entry(row, 6, || Ok(address.clone()))?,
+                at: Timestamp::from_millis_saturating(row::number(row, 1)?),
+                kind: row::kind(row, 2)?,
+                before: row::entry(row, 5, || Ok(address.clone()))?,
                 after: None,
                 address,
             };
             // What it became is mostly about as large, and comes beside it.
             bytes += 2 * change.before.as_ref().map_or(0, Entry::bytes);
-            sides.join(&mut found.changes, change, row::number(row, 1)?);
+            sides.join(&mut found.changes, change, place);
         }
         sides.complete(connection, &mut found, ended)?;
         Ok(found)
     })
 }
 
-/// What is read of a change: its revision, its place, when, what, where, and the entry before it.
-const CHANGE: &str = "revision, place, at, kind, namespace, key";
+/// What is read of a change: its place, which tells its revision, when, what, where, and the entry before it.
+const CHANGE: &str = "place, at, kind, namespace, key";
 
 /// The changes from the place in parameter 1 to that in parameter 2, found in the order of the log.
 fn sql_in_order(condition: &str, order: &str) -> String {
@@ -170,7 +182,7 @@ mod tests {
                     let mut parameters: Vec<&dyn ToSql> = vec![&from, &end];
                     parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
                     let mut statement = connection.prepare(sql).expect("the query is good SQL");
-                    let found = statement.query_map(&*parameters, |row| row.get(1)).expect("runs");
+                    let found = statement.query_map(&*parameters, |row| row.get(0)).expect("runs");
                     found.collect::<Result<_, _>>().expect("reads")
                 };
                 let told = places(&sql_in_order(&in_log(false, &condition), order));

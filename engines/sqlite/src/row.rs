@@ -66,6 +66,11 @@ pub(crate) fn key(row: &Row<'_>, column: usize) -> Result<Key> {
     Key::new(text(cell(row, column)?)?).map_err(damaged)
 }
 
+/// The names in the columns `first` and the next: a namespace and a key, not looked at yet.
+pub(crate) fn names<'a>(row: &'a Row<'_>, first: usize) -> Result<(&'a str, &'a str)> {
+    Ok((text(cell(row, first)?)?, text(cell(row, first + 1)?)?))
+}
+
 /// The namespace in this column.
 pub(crate) fn namespace(row: &Row<'_>, column: usize) -> Result<Namespace> {
     Namespace::new(text(cell(row, column)?)?).map_err(damaged)

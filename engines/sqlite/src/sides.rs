@@ -1,11 +1,11 @@
 //! The second sides of changes: what each of them made of its entry.
 //!
 //! The log keeps what was before a change. What it became is what was before the next change of the same key, which is
-//! mostly at hand: in the same page. For the last one of each key in a page somebody has to look it up.
+//! mostly at hand: in the same page, or not far behind its end. What is not has to be looked up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use larder_core::{Address, Change, ChangeKind, Changes, Entry, Result};
+use larder_core::{Address, Change, ChangeKind, Changes, Entry, Key, Namespace, Result};
 use rusqlite::{CachedStatement, Connection};
 
 use crate::{
@@ -20,14 +20,37 @@ use crate::{
 pub(crate) struct Sides {
     oldest_first: bool,
     /// Where in the page each address was met last.
-    met: HashMap<Address, usize>,
+    met: BTreeMap<Namespace, HashMap<Key, usize>>,
     /// For each change of the page its place in the log, if its second side is yet to be looked up.
     open: Vec<Option<i64>>,
+    ahead: Ahead,
 }
+
+/// What looking beyond the end of a page has cost and brought. To read on costs a fraction of looking something up, and
+/// pays while some of what is met has been waited for.
+#[derive(Debug, Default)]
+struct Ahead {
+    /// How many changes it may take before the next one that is waited for; counted when it begins.
+    patience: Option<usize>,
+    /// How many second sides are still missing.
+    missing: usize,
+    /// What the entries that were found weigh.
+    bytes: u64,
+}
+
+/// How many changes are read ahead for each second side that is found, and
+const AHEAD_FOR_EACH: usize = 4;
+/// one for so many that are missing before any is.
+const AHEAD_FOR_MISSING: usize = 4;
 
 impl Sides {
     pub(crate) fn new(oldest_first: bool) -> Self {
-        Self { oldest_first, met: HashMap::new(), open: Vec::new() }
+        Self { oldest_first, met: BTreeMap::new(), open: Vec::new(), ahead: Ahead::default() }
+    }
+
+    /// Where in the page the address with these names was met last, if it was.
+    pub(crate) fn met(&self, (namespace, key): (&str, &str)) -> Option<usize> {
+        self.met.get(namespace)?.get(key).copied()
     }
 
     /// Adds `change`, which stands at `place`, to the page, and joins it with the one of the same address before it.
@@ -35,7 +58,15 @@ impl Sides {
     /// That works because a page that tells of an address at all tells of every change of it: ranges are of addresses.
     pub(crate) fn join(&mut self, page: &mut Vec<Change>, mut change: Change, place: i64) {
         let index = page.len();
-        let neighbour = self.met.insert(change.address.clone(), index);
+        let Address { namespace, key } = &change.address;
+        let keys = match self.met.get_mut(namespace) {
+            Some(keys) => keys,
+            None => self.met.entry(namespace.clone()).or_default(),
+        };
+        let neighbour = match keys.get_mut(key) {
+            Some(last) => Some(std::mem::replace(last, index)),
+            None => keys.insert(key.clone(), index),
+        };
         let mut open = matches!(change.kind, ChangeKind::Created | ChangeKind::Updated).then_some(place);
         match neighbour {
             Some(earlier) if self.oldest_first => {
@@ -52,6 +83,40 @@ impl Sides {
         self.open.push(open);
     }
 
+    /// Whether to read on behind the page, which is full, for the second sides of what is in it.
+    pub(crate) fn look_ahead(&mut self) -> bool {
+        if !self.oldest_first {
+            return false;
+        }
+        let Ahead { patience, missing, bytes } = &mut self.ahead;
+        let left = patience.get_or_insert_with(|| {
+            *missing = self.open.iter().flatten().count();
+            *missing / AHEAD_FOR_MISSING
+        });
+        let on = *left > 0 && *missing > 0 && *bytes < PAGE_BYTES_MAX / 2;
+        *left = left.saturating_sub(1);
+        on
+    }
+
+    /// Takes note of the next change behind the page: one of the address with these names. `before` tells what that was.
+    pub(crate) fn meet_ahead(
+        &mut self,
+        page: &mut [Change],
+        names: (&str, &str),
+        before: impl FnOnce(Address) -> Result<Option<Entry>>,
+    ) -> Result<()> {
+        // Only the first one behind the page says what became of what is in it.
+        if let Some(last) = self.met(names)
+            && self.open[last].take().is_some()
+        {
+            page[last].after = before(page[last].address.clone())?;
+            self.ahead.bytes += page[last].after.as_ref().map_or(0, Entry::bytes);
+            self.ahead.missing -= 1;
+            self.ahead.patience = self.ahead.patience.map(|left| left + AHEAD_FOR_EACH);
+        }
+        Ok(())
+    }
+
     /// Looks up the second sides that are still missing. When that becomes too much for a page, it ends earlier, between
     /// two commits. `ended` says whether the page holds all there is in its direction.
     pub(crate) fn complete(self, connection: &Connection, page: &mut Changes, ended: bool) -> Result<()> {
@@ -60,7 +125,7 @@ impl Sides {
         }
         // Near the head the present has most of them, further back the log.
         let mut after = After::prepare(connection, ended == self.oldest_first)?;
-        let mut bytes = 0;
+        let mut bytes = self.ahead.bytes;
         for index in 0..page.changes.len() {
             let change = &page.changes[index];
             if let Some(last) = index.checked_sub(1).map(|last| page.changes[last].revision)

@@ -5,11 +5,13 @@
 
 mod follower;
 mod interest;
+mod reading;
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 pub(super) use follower::Follower;
 use interest::Interest;
+use reading::Reading;
 
 use super::{Scope, Store, scope::Shared};
 use crate::{
@@ -25,8 +27,9 @@ use crate::{
 
 /// How many changes a watcher reads at once; a commit is never cut.
 const CHANGES_AT_ONCE: usize = 128;
-/// The same for one that is behind: larger pages cost less for each change.
-const CHANGES_AT_ONCE_BEHIND: usize = 1024;
+/// The same for one that is behind: larger pages cost less for each change, and so much may be kept for one that does not
+/// come to take it.
+const CHANGES_AT_ONCE_BEHIND: usize = 8192;
 
 /// A place in the log of a store: where to go on watching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,9 +152,9 @@ impl WatchBuilder<'_> {
             From::Position(position) => position,
         };
         let id = scope.shared.follower.watch(target.interest.clone());
-        let mut watch = Watch { shared: scope.shared.clone(), target, position, ready: VecDeque::new(), behind: false, id };
+        let (shared, ready) = (scope.shared.clone(), VecDeque::new());
+        let mut watch = Watch { shared, target, position, ready, reading: None, at_once: CHANGES_AT_ONCE, id };
         // Reads at once, so that one who comes too late is told here and not later.
-        watch.shared.follower.marked(id).await;
         watch.read().await?;
         Ok(watch)
     }
@@ -159,15 +162,18 @@ impl WatchBuilder<'_> {
 
 /// A watch that was started; it ends when it is dropped.
 ///
-/// However slow its reader, it keeps no more than a page of the log.
+/// However slow its reader, it keeps no more than two pages of the log: the one that is handed out and, while there is more
+/// to read, the next one.
 pub struct Watch {
     shared: Arc<Shared>,
     target: Target,
     /// Everything up to here was read; what of it was not handed out stands in `ready`.
     position: Position,
     ready: VecDeque<Batch>,
-    /// Whether there was more to read than the last page held.
-    behind: bool,
+    /// What comes after that, while it is being read.
+    reading: Option<Reading>,
+    /// How many changes to read at once: more while there is more to read than a page holds.
+    at_once: usize,
     id: u64,
 }
 
@@ -185,11 +191,7 @@ impl Watch {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(batch);
             }
-            self.shared.follower.marked(self.id).await;
-            // The mark is gone; should the read fail, or be given up half-way, it has to come back.
-            let mut unread = Unread { follower: self.shared.follower.clone(), id: Some(self.id) };
             self.read().await?;
-            unread.id = None;
         }
     }
 
@@ -199,6 +201,7 @@ impl Watch {
         let revision = match self.ready.front() {
             // What was read and not yet handed out is still to come.
             Some(batch) => Revision::new(batch.revision.get() - 1),
+            None if self.reading.is_some() => self.position.revision,
             None => {
                 self.shared.follower.seen(self.id).map_or(self.position.revision, |seen| seen.max(self.position.revision))
             }
@@ -206,17 +209,18 @@ impl Watch {
         Position { revision, ..self.position }
     }
 
-    /// Reads a page of the log.
+    /// Reads a page of the log: the one under way, or the next one as soon as there may be something in it.
     async fn read(&mut self) -> Result<()> {
-        let query = ChangesQuery {
-            lineage: self.position.lineage,
-            after: self.position.revision,
-            ranges: self.target.range.iter().cloned().collect(),
-            limit: if self.behind { CHANGES_AT_ONCE_BEHIND } else { CHANGES_AT_ONCE },
-            order: LogOrder::OldestFirst,
-            gaps: false,
-        };
-        let found = self.shared.engine.changes(query).await?;
+        if self.reading.is_none() {
+            self.shared.follower.marked(self.id).await;
+            self.reading = Some(self.next_page());
+        }
+        if let Some(reading) = &mut self.reading {
+            reading.end().await;
+        }
+        let Some(found) = self.reading.take().and_then(Reading::page) else { return Ok(()) };
+        // The mark is gone, and after a failure has to come back for whoever asks again.
+        let found = found.inspect_err(|_| self.shared.follower.mark(self.id))?;
         let mut changes = found.changes;
         changes.retain(|change| self.target.matches(change));
         // From the last commit to the first, so that each is moved once and the largest, mostly alone, not at all.
@@ -229,25 +233,27 @@ impl Watch {
         }
         self.ready.extend(batches.into_iter().rev());
         self.position.revision = found.through;
-        self.behind = found.through < found.head;
-        if self.behind {
-            self.shared.follower.mark(self.id);
+        if found.through < found.head {
+            self.at_once = CHANGES_AT_ONCE_BEHIND;
+            let mut next = self.next_page();
+            next.begin().await;
+            self.reading = Some(next);
+        } else {
+            self.at_once = CHANGES_AT_ONCE;
         }
         Ok(())
     }
-}
 
-/// Marks a watcher again when it is dropped, unless that was called off.
-struct Unread {
-    follower: Arc<Follower>,
-    id: Option<u64>,
-}
-
-impl Drop for Unread {
-    fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.follower.mark(id);
-        }
+    fn next_page(&self) -> Reading {
+        let query = ChangesQuery {
+            lineage: self.position.lineage,
+            after: self.position.revision,
+            ranges: self.target.range.iter().cloned().collect(),
+            limit: self.at_once,
+            order: LogOrder::OldestFirst,
+            gaps: false,
+        };
+        Reading::new(self.shared.engine.clone(), query)
     }
 }
 
