@@ -2,9 +2,9 @@
 //!
 //! However many commits share a transaction, the row of the store and those of the namespaces they touch are written once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use larder_core::{Namespace, Range, Result, Revision, Snapshot, Usage};
+use larder_core::{CommitId, Namespace, Range, Result, Revision, Snapshot, Usage};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::{
@@ -20,6 +20,16 @@ pub(crate) struct Head {
     now: Totals,
     /// What each takes, as it is in the file and as it will be.
     namespaces: BTreeMap<Namespace, (Usage, Usage)>,
+    ids: Option<Ids>,
+}
+
+/// What is known of the ids of commits without looking for each of them: they sort by age, and most are new.
+#[derive(Debug)]
+struct Ids {
+    /// The newest one that was remembered when the transaction began.
+    newest: Option<CommitId>,
+    /// Those that the transaction has added.
+    added: HashSet<CommitId>,
 }
 
 /// The row of the table `store`, as far as commits change it.
@@ -54,7 +64,7 @@ impl Head {
             relaxed_boot: row.get(7).map_err(explain)?,
             indexes: row::number(row, 9)?,
         };
-        Ok(Self { before: totals.clone(), now: totals, namespaces: BTreeMap::new() })
+        Ok(Self { before: totals.clone(), now: totals, namespaces: BTreeMap::new(), ids: None })
     }
 
     pub(crate) fn revision(&self) -> i64 {
@@ -92,6 +102,27 @@ impl Head {
         Ok(usage)
     }
 
+    /// Whether nothing can be remembered of `id`, because it is newer than whatever is.
+    pub(crate) fn is_new(&mut self, connection: &Connection, id: CommitId) -> Result<bool> {
+        let ids = match &mut self.ids {
+            Some(ids) => ids,
+            None => {
+                const NEWEST: &str = "SELECT id FROM commits ORDER BY id DESC LIMIT 1";
+                let mut statement = connection.prepare_cached(NEWEST).map_err(explain)?;
+                let newest = statement.query_row([], |row| row.get(0)).optional().map_err(explain)?;
+                self.ids.insert(Ids { newest: newest.map(CommitId::from_bytes), added: HashSet::new() })
+            }
+        };
+        Ok(ids.newest.is_none_or(|newest| id > newest) && !ids.added.contains(&id))
+    }
+
+    /// From here on `id` is remembered.
+    pub(crate) fn remember(&mut self, id: CommitId) {
+        if let Some(ids) = &mut self.ids {
+            ids.added.insert(id);
+        }
+    }
+
     /// From here on `namespace`, whose usage somebody has asked for, takes so much.
     pub(crate) fn count(&mut self, namespace: &Namespace, usage: Usage) {
         let (_, now) = self.namespaces.get_mut(namespace).expect("what a namespace takes is counted on from what it took");
@@ -114,7 +145,7 @@ impl Head {
             ON CONFLICT (namespace) DO UPDATE SET entries = ?2, bytes = ?3, log_bytes = ?4";
         const STORE: &str = "UPDATE store SET revision = ?1, entries = ?2, bytes = ?3, log_bytes = ?4, changes = ?5, relaxed_boot = ?6, \
             indexes = ?7";
-        let Self { before, now, namespaces } = self;
+        let Self { before, now, namespaces, .. } = self;
         let changed = namespaces.iter().filter(|(_, (before, now))| before != now);
         let mut written = now != before;
         for (namespace, (_, usage)) in changed {
