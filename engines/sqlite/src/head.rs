@@ -206,3 +206,29 @@ fn signed(usage: Usage) -> (i64, i64, i64) {
 fn run(connection: &Connection, sql: &str, parameters: impl Params) -> Result<()> {
     connection.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map(|_| ()).map_err(explain)
 }
+
+#[cfg(test)]
+mod tests {
+    use larder_core::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_new_only_beyond_all_that_are_remembered() {
+        let file = Connection::open_in_memory().expect("opens");
+        file.execute_batch(crate::SCHEMA).expect("the schema is good SQL");
+        let row = "INSERT INTO store VALUES (1, 'a', 0, 0, 0, 0, 0, 0, 0, 0, NULL)";
+        file.execute(row, []).expect("writes");
+        let id = |n: i64| CommitId::new(Timestamp::from_millis_saturating(n), 0);
+        let head = || Head::read(&file).expect("reads");
+        assert!(head().is_new(&file, id(1)).expect("asks"), "nothing is remembered");
+        file.execute("INSERT INTO commits (id, revision) VALUES (?1, 0)", [id(5).as_bytes()]).expect("writes");
+
+        let mut head = head();
+        let mut new = |head: &mut Head, n| head.is_new(&file, id(n)).expect("asks");
+        // An older one may stand among those that are remembered, or not: somebody has to look.
+        assert_eq!([4, 5, 6, 7].map(|n| new(&mut head, n)), [false, false, true, true]);
+        head.remember(id(7));
+        assert_eq!([6, 7, 8].map(|n| new(&mut head, n)), [true, false, true], "what the same group has added counts");
+    }
+}
