@@ -10,7 +10,7 @@ pub(crate) fn create(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.execute_batch(larder_sqlite::SCHEMA)?;
-    connection.execute("INSERT INTO store VALUES (1, 'raw', 0, 0, 0, 0, 0, 0, 0, 0, NULL)", [])?;
+    connection.execute("INSERT INTO store VALUES (1, 'raw', 0, 0, 0, 0, 0, 0, 0, 0, NULL, 3, 0)", [])?;
     settings(&connection)?;
     Ok(connection)
 }
