@@ -217,7 +217,7 @@ mod tests {
     fn an_id_is_new_only_beyond_all_that_are_remembered() {
         let file = Connection::open_in_memory().expect("opens");
         file.execute_batch(crate::SCHEMA).expect("the schema is good SQL");
-        let row = "INSERT INTO store VALUES (1, 'a', 0, 0, 0, 0, 0, 0, 0, 0, NULL)";
+        let row = "INSERT INTO store VALUES (1, 'a', 0, 0, 0, 0, 0, 0, 0, 0, NULL, 3, 0)";
         file.execute(row, []).expect("writes");
         let id = |n: i64| CommitId::new(Timestamp::from_millis_saturating(n), 0);
         let head = || Head::read(&file).expect("reads");
@@ -225,7 +225,7 @@ mod tests {
         file.execute("INSERT INTO commits (id, revision) VALUES (?1, 0)", [id(5).as_bytes()]).expect("writes");
 
         let mut head = head();
-        let mut new = |head: &mut Head, n| head.is_new(&file, id(n)).expect("asks");
+        let new = |head: &mut Head, n| head.is_new(&file, id(n)).expect("asks");
         // An older one may stand among those that are remembered, or not: somebody has to look.
         assert_eq!([4, 5, 6, 7].map(|n| new(&mut head, n)), [false, false, true, true]);
         head.remember(id(7));
