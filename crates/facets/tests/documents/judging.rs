@@ -84,7 +84,7 @@ fn no_schema_and_no_document_overflows_the_stack() {
         assert!(long.violations(&Value::json(deep(1)).expect("JSON")).expect("it can be judged").is_none());
         assert_eq!(kind(long.violations(&Value::json(deep(128)).expect("JSON"))), Err(ErrorKind::Limit));
     };
-    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(work).expect("a thread starts");
+    let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(work).expect("a thread starts");
     thread.join().expect("every schema is judged");
 }
 

@@ -5,6 +5,7 @@
 mod changes;
 mod collections;
 mod entries;
+mod interference;
 mod judging;
 mod large;
 mod patches;
