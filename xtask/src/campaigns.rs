@@ -49,6 +49,27 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         filter: "a_watcher_that_sleeps",
     },
     Campaign {
+        name: "schema",
+        about: "a schema that changes over 100,000 documents while others write, on each engine",
+        package: "larder-facets",
+        target: "documents",
+        filter: "large::",
+    },
+    Campaign {
+        name: "judges",
+        about: "64 tasks write while schemas change, a hundred times, on each engine",
+        package: "larder-facets",
+        target: "documents",
+        filter: "races::",
+    },
+    Campaign {
+        name: "patches",
+        about: "100,000 patches of each kind, compared with what another library makes of them",
+        package: "larder-facets",
+        target: "documents",
+        filter: "patches::",
+    },
+    Campaign {
         name: "week",
         about: "ten simulated days of overwrites, and what they take on the disk",
         package: "larder-sqlite",

@@ -10,7 +10,7 @@ use larder::Durability;
 #[cfg(target_os = "linux")]
 use crate::commands::lock;
 use crate::commands::{
-    backup, bench, clear, commit, completions, delete, diff, explain, export, history, hold, import, index, metadata,
+    backup, bench, clear, commit, completions, delete, diff, doc, explain, export, history, hold, import, index, metadata,
     namespaces, number, query, read, set, status, touch, trim, txn, watch,
 };
 
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     /// Create, list and drop what makes queries fast
     #[command(subcommand)]
     Index(index::IndexCommand),
+    /// Keep documents in collections, each under a JSON Schema if it has one
+    #[command(subcommand)]
+    Doc(doc::DocCommand),
     Clear(clear::ClearArguments),
     /// Show or change the metadata of an entry
     #[command(subcommand)]

@@ -5,10 +5,16 @@
 
 use std::io::{self, Write as _};
 
-use larder::{Conflict, Error, ErrorKind, Expected, Found, Resource};
+use larder::{
+    Conflict, Error, ErrorKind, Expected, Found, Resource,
+    documents::{Survey, Violations, Violator},
+};
 use serde_json::{Value, json};
 
-use crate::text::shell;
+use crate::text::{grouped, one_line, shell};
+
+/// How many violated rules of one document people are told.
+const TOLD_MAX: usize = 20;
 
 /// Why a command ends with another exit status than 0.
 #[derive(Debug)]
@@ -54,8 +60,8 @@ impl Failure {
             Self::Usage(message) => format!("error: {message}\n\nFor more information, try '--help'."),
             Self::Output(error) => format!("error: the output cannot be written: {error}"),
             Self::Store { error, hint } => match hint.clone().or_else(|| next_step(error)) {
-                Some(hint) => format!("error: {error}\n next: {hint}"),
-                None => format!("error: {error}"),
+                Some(hint) => format!("error: {}\n next: {hint}", worded(error)),
+                None => format!("error: {}", worded(error)),
             },
         };
         // When even that stream is closed there is nobody left to tell; the exit status still does.
@@ -83,6 +89,12 @@ impl Failure {
                     set("expected", expected(&conflict.expected));
                     set("found", found(conflict.found));
                 }
+                if let Some(violations) = error.cause::<Violations>() {
+                    set("violations", json!(violations.all));
+                }
+                if let Some(survey) = error.cause::<Survey>() {
+                    set("documents", violators(survey));
+                }
                 if let Some(oldest) = error.oldest() {
                     set("oldest", oldest.get().into());
                 }
@@ -106,6 +118,47 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
+}
+
+/// The error for people: violated rules stand on lines of their own.
+fn worded(error: &Error) -> String {
+    let (message, lines) = if let Some(violations) = error.cause::<Violations>() {
+        (error.message().to_owned(), violation_lines(violations))
+    } else if let Some(survey) = error.cause::<Survey>() {
+        let (violating, looked_at) = (grouped(survey.violating), grouped(survey.looked_at));
+        (format!("{}: {violating} of {looked_at} documents violate it", error.message()), violator_lines(survey))
+    } else {
+        return error.to_string();
+    };
+    let lines: String = lines.into_iter().map(|line| format!("\n  {line}")).collect();
+    format!("{message}:{lines}")
+}
+
+fn violation_lines(violations: &Violations) -> Vec<String> {
+    let mut lines: Vec<String> = violations.all.iter().take(TOLD_MAX).map(|rule| one_line(&rule.to_string())).collect();
+    if let more @ 1.. = violations.total.saturating_sub(TOLD_MAX as u64) {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+/// Which documents violate a schema, a line for each violated rule.
+pub(crate) fn violator_lines(survey: &Survey) -> Vec<String> {
+    let of = |found: &Violator| {
+        let id = one_line(&found.id);
+        violation_lines(&found.violations).into_iter().map(|line| format!("{id}: {line}")).collect::<Vec<_>>()
+    };
+    let mut lines: Vec<String> = survey.found.iter().flat_map(of).collect();
+    if let more @ 1.. = survey.violating.saturating_sub(survey.found.len() as u64) {
+        lines.push(format!("and {more} documents more"));
+    }
+    lines
+}
+
+/// Which documents violate a schema, for `--json`.
+pub(crate) fn violators(survey: &Survey) -> Value {
+    let row = |found: &Violator| json!({ "id": found.id.as_str(), "revision": found.revision.get(), "violations": found.violations.all });
+    survey.found.iter().map(row).collect()
 }
 
 fn next_step(error: &Error) -> Option<String> {

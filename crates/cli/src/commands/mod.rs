@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod diff;
+pub(crate) mod doc;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod history;
@@ -59,6 +60,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Diff(arguments) => diff::run(session, arguments).await,
         Command::Trim(arguments) => trim::run(session, arguments).await,
         Command::Hold(command) => hold::run(session, command).await,
+        Command::Doc(command) => doc::run(session, command).await,
         Command::Commit(arguments) => commit::run(session, arguments).await,
         Command::Txn(_) => txn::run(session).await,
         Command::Import(arguments) => import::run(session, arguments).await,

@@ -9,7 +9,10 @@ use larder::{
 };
 use serde_json::json;
 
-use super::{moment::AsOfArgument, read::value_line};
+use super::{
+    moment::{AsOfArgument, Sight},
+    read::value_line,
+};
 use crate::{
     failure::Failure,
     output::Output,
@@ -53,12 +56,17 @@ pub(crate) struct QueryArguments {
 
 pub(crate) async fn run(session: &mut Session, arguments: QueryArguments) -> Result<(), Failure> {
     let question = Question::parse(&arguments.question)?;
+    let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
+    answer(session, sight, question).await
+}
+
+/// Asks `question` of what is seen, and prints the answer.
+pub(crate) async fn answer(session: &mut Session, sight: Sight, question: Question) -> Result<(), Failure> {
     // In the order in which they were asked for; a row has them by name.
     let columns: Vec<String> = match &question {
         Question::Fields(_, paths) => paths.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     };
-    let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
     let answer = sight.ask(question).await?;
     let output = &mut session.output;
     match &answer {

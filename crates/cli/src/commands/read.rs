@@ -108,7 +108,8 @@ pub(crate) fn absent(session: &Session, namespace: &Namespace, key: &Key) -> Fai
     Failure::hinted(error, format!("`{} list` shows what is there", session.call()))
 }
 
-fn print_value(output: &mut Output, value: &Value) -> Result<(), Failure> {
+/// A value as it is; on a terminal only what a terminal shows.
+pub(crate) fn print_value(output: &mut Output, value: &Value) -> Result<(), Failure> {
     let bytes = value.bytes();
     if !output.is_terminal() {
         return Ok(output.raw(bytes)?);

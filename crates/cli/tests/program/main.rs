@@ -6,6 +6,7 @@ mod basics;
 mod commits;
 mod crowd;
 mod damage;
+mod documents;
 mod exports;
 mod histories;
 mod holds;

@@ -106,6 +106,7 @@ fn the_statuses_and_every_command_are_in_the_help() {
         "list",
         "scan",
         "count",
+        "doc",
         "clear",
         "meta",
         "add",

@@ -64,6 +64,23 @@ impl Collection {
     /// Every document that is there is judged first, in bounded memory, while others read and write. The schema `true` lets
     /// everything through.
     ///
+    /// ```
+    /// # use larder::{ErrorKind, Result, documents::{Documents, Existing, Survey}};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+    /// # let store = larder::open("memory:").await?;
+    /// # let people = Documents::new(&store).collection("people")?;
+    /// people.insert(&serde_json::json!({"name": "Ann"})).id("ann").await?;
+    /// let strict = r#"{"required": ["email"]}"#;
+    ///
+    /// let refused = people.set_schema(strict).await.unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidState);
+    /// assert_eq!(refused.cause::<Survey>().unwrap().found[0].id.as_str(), "ann");
+    ///
+    /// let change = people.set_schema(strict).existing(Existing::Report).await?;
+    /// assert_eq!((change.version, change.survey.violating), (1, 1));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` for what is no schema; `InvalidState`, with a [`Survey`] as the cause, when documents violate it and that was
     /// not to be reported only; `Conflict` when somebody else changes the schema at the same time; `Denied` for a guest;

@@ -157,8 +157,10 @@ impl Collection {
     pub(super) fn judge(&self, in_force: &InForce, id: &Key, value: &Value) -> Result<()> {
         let Some((_, schema)) = &in_force.schema else { return Ok(()) };
         let Some(violations) = schema.violations(value)? else { return Ok(()) };
-        let (name, version, total) = (&self.name, in_force.version, violations.total);
-        let message = format!("the document {id:?} violates version {version} of the schema of {name:?}, {total} times");
+        let (name, version) = (&self.name, in_force.version);
+        let places =
+            if violations.total == 1 { "in one place".to_owned() } else { format!("in {} places", violations.total) };
+        let message = format!("the document {id:?} violates version {version} of the schema of {name:?} {places}");
         Err(Error::invalid(message).caused_by(violations))
     }
 

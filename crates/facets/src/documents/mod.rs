@@ -4,15 +4,15 @@
 //! there is for entries is there for documents: watches, histories, views of the past, queries, quotas, transactions.
 //!
 //! ```
-//! # use larder_core::{ErrorKind, Result, Store, field};
-//! use larder_facets::documents::{Documents, Patch, Violations};
+//! use larder::{ErrorKind, Result, documents::{Documents, Patch, Violations}, field};
 //! use serde::{Deserialize, Serialize};
 //! use serde_json::json;
 //!
 //! #[derive(Serialize, Deserialize)]
 //! struct Person { name: String, age: u8 }
 //!
-//! # async fn example(store: Store) -> Result<()> {
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+//! let store = larder::open("memory:").await?;
 //! let people = Documents::new(&store).collection("people")?;
 //! people.set_schema(json!({
 //!     "type": "object",

@@ -16,14 +16,15 @@ impl Collection {
     /// The documents of this collection in `transaction`, which concerns their namespace from here on.
     ///
     /// ```
-    /// # use larder_core::{Result, Store};
-    /// # use larder_facets::documents::Documents;
-    /// # async fn example(store: Store) -> Result<()> {
+    /// # use larder::{Result, documents::Documents};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+    /// # let store = larder::open("memory:").await?;
     /// let orders = Documents::new(&store).collection("orders")?;
     /// store.transact(async |mut t| {
     ///     t.add("orders/open", 1, 0..=100).await?;
     ///     orders.within(&mut t)?.insert("4711", &serde_json::json!({"amount": 12})).await
     /// }).await?;
+    /// assert_eq!(orders.get::<serde_json::Value>("4711").await?.unwrap().content["amount"], 12);
     /// # Ok(()) }
     /// ```
     ///

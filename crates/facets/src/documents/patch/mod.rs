@@ -15,6 +15,19 @@ use serde::Serialize;
 use tree::Tree;
 
 /// A change to a document.
+///
+/// ```
+/// use larder::documents::Patch;
+///
+/// # fn main() -> larder::Result<()> {
+/// let merge = Patch::merge_text(r#"{"age": 32, "nick": null}"#)?;
+/// assert_eq!(merge.apply(br#"{"name": "Ann", "age": 31.0, "nick": "A"}"#)?.bytes(), r#"{"name":"Ann","age":32}"#);
+///
+/// let list = Patch::operations_text(r#"[{"op": "test", "path": "/n", "value": 1}, {"op": "add", "path": "/tags/-", "value": "x"}]"#)?;
+/// assert_eq!(list.apply(br#"{"n": 1.0, "tags": []}"#)?.bytes(), r#"{"n":1.0,"tags":["x"]}"#);
+/// assert!(list.apply(br#"{"n": 2, "tags": []}"#).is_err(), "the test fails, so nothing happens");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Patch {
     form: Form,
