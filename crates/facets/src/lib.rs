@@ -10,3 +10,8 @@
 #![forbid(unsafe_code)]
 
 pub mod documents;
+
+/// The example of the guide runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/documents.md")]
+struct Guide;

@@ -28,6 +28,8 @@
 //! | `memory:` | the memory of the process | always |
 //! | `sqlite:PATH` | one embedded file; PATH is taken literally | `sqlite` (default) |
 //!
+//! With the feature `documents` there are collections of JSON under schemas, in `documents`.
+//!
 //! The contract itself, with everything that is re-exported here, is documented in [`larder_core`].
 
 #![forbid(unsafe_code)]

@@ -3,8 +3,8 @@
 use std::{future::IntoFuture, time::Duration};
 
 use larder_core::{
-    Action, BoxFuture, Condition, Error, ErrorKind, IntoKey, Key, Metadata, MetadataChange, Receipt, Result, Revision,
-    Timestamp, Value, Version,
+    Action, BoxFuture, Condition, Error, ErrorKind, Expected, IntoKey, Key, Metadata, MetadataChange, Receipt, Result,
+    Revision, Timestamp, Value, Version,
 };
 use serde::Serialize;
 
@@ -239,12 +239,17 @@ impl Patching<'_> {
             match written {
                 Ok(receipt) => return Ok(Saved::of(id, &receipt)),
                 // Somebody else has written it: with a condition, the next look tells the conflict.
-                Err(error) if met && error.kind() == ErrorKind::Conflict && error.as_conflict().is_some() => {}
+                Err(error) if met && is_about_the_revision(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         Err(Error::new(ErrorKind::Conflict, format!("others write the document {id:?} without end")))
     }
+}
+
+/// Whether somebody else has written what was read; what a unique index does not allow is another matter.
+fn is_about_the_revision(error: &Error) -> bool {
+    error.as_conflict().is_some_and(|conflict| matches!(conflict.expected, Expected::Revision(_)))
 }
 
 pub(super) fn json<T: Serialize + ?Sized>(content: &T) -> Result<Value> {

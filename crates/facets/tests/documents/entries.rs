@@ -3,8 +3,9 @@
 use std::cell::Cell;
 
 use larder::{
-    ErrorKind, Result, Value,
+    ErrorKind, Index, Result, Value,
     documents::{Document, Documents, Patch},
+    field,
 };
 use serde_json::{json, value::RawValue};
 
@@ -53,6 +54,24 @@ async fn what_was_written_comes_back_exactly() -> Result<()> {
         let less = Patch::operations_text(r#"[{"op":"replace","path":"/whole","value":18446744073709551614}]"#)?;
         assert_eq!(kind(things.patch("raw", less).await), Err(ErrorKind::Invalid));
     }
+    Ok(())
+}
+
+/// An index of the namespace is one of the collection: queries go along it, and where it is unique no two documents have the
+/// same.
+#[tokio::test]
+async fn an_index_holds_for_documents() -> Result<()> {
+    let store = larder::open("memory:").await?;
+    let people = Documents::new(&store).collection("people")?;
+    people.scope().create_index(Index::on("name")?.unique()).await?;
+    people.insert(&json!({"name": "Ann"})).id("ann").await?;
+    people.insert(&json!({"name": "Bob"})).id("bob").await?;
+    assert_eq!(kind(people.insert(&json!({"name": "Ann"})).await), Err(ErrorKind::Conflict));
+    let patch = Patch::merge(&json!({"name": "Ann"}))?;
+    let taken = people.patch("bob", patch).await.expect_err("it is taken");
+    assert!(taken.to_string().contains("in the unique index"), "told at once, and why: {taken}");
+    let found = people.find::<serde_json::Value>(field("name").eq("Bob")).await?;
+    assert_eq!((found.items.len(), found.examined), (1, 1));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ mod write;
 
 use clap::Subcommand;
 use larder::{
-    Error, ErrorKind, Key,
+    Error, ErrorKind, Found, Key,
     documents::{Collection, Documents, Violations},
 };
 use serde_json::json;
@@ -107,6 +107,10 @@ fn told(session: &Session, collection: &str, id: Option<&Key>, error: Error) -> 
     let (call, name) = (session.call(), shell(collection));
     let hint = match (error.kind(), id) {
         (ErrorKind::NotFound, _) => format!("`{call} doc find {name}` shows what is there"),
+        // What a unique index does not allow is in another document.
+        (ErrorKind::Conflict, _) if error.as_conflict().is_some_and(|conflict| conflict.found == Found::Taken) => {
+            return error.into();
+        }
         (ErrorKind::Conflict | ErrorKind::AlreadyExists, Some(id)) => {
             let dashes = if id.starts_with('-') { "-- " } else { "" };
             format!("`{call} doc get --json {name} {dashes}{}` shows what is there now", shell(id))
