@@ -85,8 +85,14 @@ fn is_about_everything(operation: &Value) -> bool {
     (operation["op"] == "remove" && of("path")) || (operation["op"] == "move" && of("from"))
 }
 
+/// A hundred thousand of each where `LARDER_SOAK` is 1.
+fn cases() -> Config {
+    let cases = if std::env::var_os("LARDER_SOAK").is_some() { 100_000 } else { 2_000 };
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
 proptest! {
-    #![proptest_config(Config { cases: if std::env::var_os("LARDER_SOAK").is_some() { 100_000 } else { 2_000 }, ..Config::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn operations_do_what_another_library_does((document, operations) in case()) {
