@@ -109,6 +109,13 @@ fn every_failure_of_a_document_has_its_status_and_says_why() {
         assert!(!answer.error.contains("-7"), "a document is nobody's business: {}", answer.error);
     }
     assert!(!sandbox.path("none.db").exists(), "looking creates nothing");
+    let empty = Sandbox::new();
+    for bad in
+        [&["doc", "insert", "a/b", "{}"][..], &["doc", "insert", "people", "{"], &["doc", "schema", "set", "people", "7"]]
+    {
+        assert_eq!(empty.run(bad).status, 5, "{bad:?}");
+    }
+    assert!(!empty.path("larder.db").exists(), "what is refused leaves no store behind");
     assert_eq!(sandbox.ok(["doc", "find", "people", "count"]).text(), "1\n", "nothing was stored on the way");
 }
 
