@@ -1,5 +1,6 @@
 //! What queries mean, operator by operator, and what must hold of all of them.
 
+mod hostile;
 mod indexes;
 mod operators;
 mod orders;
