@@ -1,6 +1,7 @@
 //! What comes in beside the store: values, files, durations, metadata. It knows no command.
 
 use std::{
+    borrow::Cow,
     ffi::OsStr,
     fs::File,
     io::{self, Read},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use larder::{Error, ErrorKind, Limits, Metadata, Result, Timestamp};
+use larder::{Error, ErrorKind, Filter, Limits, Metadata, Result, Timestamp};
 
 /// The bytes that a VALUE argument stands for: itself, `@FILE`, or `-` for the standard input.
 pub(crate) fn value(argument: &OsStr, literal: bool) -> Result<Vec<u8>> {
@@ -17,15 +18,30 @@ pub(crate) fn value(argument: &OsStr, literal: bool) -> Result<Vec<u8>> {
         return Ok(bytes.to_vec());
     }
     let name = argument.to_str().ok_or_else(|| Error::invalid("the name of a file after @ has to be UTF-8"))?;
-    let (mut reader, name) = open(name.strip_prefix('@').unwrap_or(name), name == "-")?;
-    let most = Limits::FLOOR.value_bytes;
+    Ok(bounded(name, "one value", Limits::FLOOR.value_bytes)?.0)
+}
+
+/// The question that a FILTER argument stands for: itself, `@FILE`, or `-` for the standard input. A shell hands over no
+/// more than 128 KiB as one argument, and a filter may be longer.
+pub(crate) fn question(argument: &str) -> Result<Cow<'_, str>> {
+    if !(argument == "-" || argument.starts_with('@')) {
+        return Ok(Cow::Borrowed(argument));
+    }
+    let (bytes, name) = bounded(argument, "one question", Filter::MAX_BYTES)?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::invalid(format!("{name} is no text: it is not UTF-8")))?;
+    Ok(Cow::Owned(text))
+}
+
+/// What is in `@FILE` or comes from the standard input, and how to call that in messages.
+fn bounded(argument: &str, what: &str, most: usize) -> Result<(Vec<u8>, String)> {
+    let (mut reader, name) = open(argument.strip_prefix('@').unwrap_or(argument), argument == "-")?;
     let mut bytes = Vec::new();
     // One byte more than allowed is enough to know, and an endless file does no harm.
     reader.by_ref().take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&name, error))?;
     if bytes.len() > most {
-        return Err(Error::limit(format!("{name} is too large for one value: at most {most} bytes are allowed")));
+        return Err(Error::limit(format!("{name} is too large for {what}: at most {most} bytes are allowed")));
     }
-    Ok(bytes)
+    Ok((bytes, name))
 }
 
 /// A FILE argument, or `-` for the standard input, and how to call it in messages.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::Failure,
+    input,
     session::{Missing, Session},
 };
 
@@ -30,13 +31,13 @@ Examples:
   larder explain 'age >= 18 and tags[] = \"x\"'
   larder explain '$key ^= \"workloads/\" and state != \"running\" limit 20' --json")]
 pub(crate) struct ExplainArguments {
-    /// The question; without it, every entry
+    /// The question, or @FILE, or - for the standard input; without it, every entry
     #[arg(value_name = "FILTER", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     question: String,
 }
 
 pub(crate) async fn run(session: &mut Session, arguments: ExplainArguments) -> Result<(), Failure> {
-    let query = match Question::parse(&arguments.question)? {
+    let query = match Question::parse(&input::question(&arguments.question)?)? {
         Question::Entries(query) | Question::Fields(query, _) => query,
         Question::Aggregate(aggregate) => Query::new(aggregate.filter),
     };

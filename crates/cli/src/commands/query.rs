@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    input,
     output::Output,
     session::{Missing, Session},
     text::{one_line, shortened},
@@ -46,7 +47,7 @@ Examples:
   larder query 'group dependencies[].kind'
   larder query '{\"field\": \"age\", \"operator\": \"gte\", \"value\": 18}' --json")]
 pub(crate) struct QueryArguments {
-    /// The question; without it, every entry
+    /// The question, or @FILE, or - for the standard input; without it, every entry
     #[arg(value_name = "FILTER", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     question: String,
 
@@ -55,7 +56,7 @@ pub(crate) struct QueryArguments {
 }
 
 pub(crate) async fn run(session: &mut Session, arguments: QueryArguments) -> Result<(), Failure> {
-    let question = Question::parse(&arguments.question)?;
+    let question = Question::parse(&input::question(&arguments.question)?)?;
     let sight = arguments.as_of.of(session.open(Missing::Tell).await?).await?;
     answer(session, sight, question).await
 }
