@@ -77,6 +77,20 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         filter: "",
     },
     Campaign {
+        name: "builds",
+        about: "50 kills while an index over 500,000 entries is built, and every answer as before",
+        package: "larder-cli",
+        target: "program",
+        filter: "indexes::an_index_that",
+    },
+    Campaign {
+        name: "unique",
+        about: "a unique index raced by 64 tasks and 8 processes 50 times as long, and every commit looked at",
+        package: "larder",
+        target: "unique",
+        filter: "",
+    },
+    Campaign {
         name: "trims",
         about: "the same from the command line",
         package: "larder-cli",

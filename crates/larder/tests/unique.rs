@@ -19,7 +19,7 @@ const ROUNDS: &str = "LARDER_TEST_ROUNDS";
 const PROCESSES: usize = 8;
 const TASKS: usize = 64;
 /// Fewer than there are racers, so that most of what is wanted is taken.
-const NAMES: u64 = 24;
+const NAMES: u64 = 48;
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

@@ -11,6 +11,7 @@ mod exports;
 mod histories;
 mod holds;
 mod imports;
+mod indexes;
 #[cfg(target_os = "linux")]
 mod locks;
 mod moments;
