@@ -14,6 +14,9 @@
 //! let mut watch = store.watch("workloads/").after(first.revision).start().wait()?;
 //! let batch = watch.next().wait()?;
 //! assert_eq!(batch.changes[0].address.key.as_str(), "workloads/web");
+//!
+//! store.create_index(larder::Index::on("owner")?).wait()?;
+//! assert_eq!(store.indexes().wait()?.len(), 1);
 //! store.close().wait()
 //! # }
 //! ```

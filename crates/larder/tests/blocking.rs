@@ -50,6 +50,32 @@ fn waiting_inside_of_a_runtime_whose_only_thread_waits_does_not_deadlock() {
     inside(&Builder::new_current_thread().enable_all().build().expect("a runtime"));
 }
 
+/// Building takes many steps, each of which is waited for.
+#[test]
+fn an_index_is_built_used_and_dropped_by_who_waits() {
+    let (_directory, store) = open();
+    for n in 0..40_u32 {
+        let value = larder::Value::json(format!("{{\"n\":{n}}}")).expect("JSON");
+        let sets = (0..32_u32).map(|m| (format!("{n}/{m}"), value.clone()));
+        for answer in store.set_many(sets).wait() {
+            answer.expect("sets");
+        }
+    }
+    let (index, mut told) = (larder::Index::on("n").expect("an index"), Vec::new());
+    store.create_index(index.clone()).progress(|entries| told.push(entries)).wait().expect("builds");
+    assert!(told.len() > 1 && told.is_sorted(), "{told:?}");
+    let indexes = store.indexes().wait().expect("lists");
+    assert_eq!(indexes, [larder::IndexInfo { index: index.clone(), building: None }]);
+    let explained = store.explain(larder::field("n").eq(7)).wait().expect("answers");
+    assert_eq!(
+        (explained.returned, explained.examined, explained.index.map(|choice| choice.index)),
+        (32, 32, Some(index.clone()))
+    );
+    assert!(store.drop_index(&index).wait().expect("drops"));
+    assert!(!store.drop_index(&index).wait().expect("answers"));
+    store.close().wait().expect("closes");
+}
+
 /// Opened on that very thread, too.
 #[test]
 fn opening_inside_of_a_runtime_does_not_deadlock_either() {
