@@ -22,6 +22,7 @@ entries are found that it is about.
   engine     what keeps the store
   keys       where was looked: what the filter says of $key narrows it
   index      which index was walked and how many ranges of it, and whether what was found there needed no sorting
+  and        in which other index that was looked up before an entry was read
   native     what of the filter the engine sorts out by itself; true: nothing, or nothing is to be sorted out
   residual   what is asked again of that, entry by entry; true: nothing
   examined   how many entries were looked at
@@ -48,6 +49,7 @@ pub(crate) async fn run(session: &mut Session, arguments: ExplainArguments) -> R
             "engine": explained.engine,
             "keys": explained.keys(),
             "index": explained.index.as_ref().map(used),
+            "also": explained.also.iter().map(used).collect::<Vec<_>>(),
             "native": explained.plan.native.to_string(),
             "residual": explained.plan.residual.to_string(),
             "examined": explained.examined,

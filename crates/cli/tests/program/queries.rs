@@ -84,7 +84,7 @@ fn a_query_explains_itself() {
     assert_eq!(sandbox.ok(["explain", "$key < \"c\" and age > 18"]).text(), text);
     assert_eq!(
         sandbox.ok(["explain", "tags[] != 1 and $version = 1 count", "--json"]).text(),
-        "{\"engine\":\"sqlite\",\"examined\":4,\"index\":null,\"keys\":\"all\",\"native\":\"$version = 1\",\
+        "{\"also\":[],\"engine\":\"sqlite\",\"examined\":4,\"index\":null,\"keys\":\"all\",\"native\":\"$version = 1\",\
          \"residual\":\"tags[] != 1\",\"returned\":2}\n"
     );
     assert_eq!(sandbox.run(["explain", "age >"]).status, sandbox.run(["query", "age >"]).status);
