@@ -61,7 +61,7 @@ impl<'a> Keeping<'a> {
     /// The write with this number makes `after` of what is stored `before`, expired or not, in a namespace that has `indexes`.
     ///
     /// # Errors
-    /// As [`Index::terms`] says of what is there after.
+    /// As [`Index::terms`] says of what is there after; `Limit` when that is to be unique and too long.
     pub fn write(
         &mut self,
         write: usize,
@@ -75,7 +75,10 @@ impl<'a> Keeping<'a> {
             let had = before.map_or_else(Vec::new, |entry| status.index.terms(entry).unwrap_or_default());
             let has = after.map(|entry| status.index.terms(entry)).transpose()?.unwrap_or_default();
             let live = |entry: &Entry| !entry.is_expired(self.commit.now);
-            if status.index.is_unique() && after.is_some_and(live) {
+            if status.index.is_unique()
+                && let Some(entry) = after.filter(|entry| live(entry))
+            {
+                term::are_whole(&status.index, entry, &has)?;
                 // What has expired holds nothing: somebody else may have taken it since.
                 let held = |term: &Term| before.is_some_and(live) && had.binary_search(term).is_ok();
                 let whole = has.iter().filter(|term| !term::is_partial(&status.index, term));
@@ -149,7 +152,9 @@ pub fn build(
     mut holders: impl FnMut(&Term) -> Result<Vec<Holder>>,
 ) -> Result<Vec<Term>> {
     let terms = index.terms(entry)?;
+    // What has expired is found by who looks with an earlier clock, and stands in nobody's way.
     if index.is_unique() && !entry.is_expired(now) {
+        term::are_whole(index, entry, &terms)?;
         for term in terms.iter().filter(|term| !term::is_partial(index, term)) {
             let other = |holder: &Holder| holder.key != entry.address.key && holder.expires_at.is_none_or(|at| at > now);
             if let Some(other) = holders(term)?.into_iter().find(other) {

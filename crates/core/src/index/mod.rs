@@ -116,7 +116,7 @@ impl Index {
     /// The terms of `entry`, each once and in order.
     ///
     /// # Errors
-    /// `Limit` when they are more than [`Index::TERMS_MAX`], or when one that has to be unique is too long.
+    /// `Limit` when they are more than [`Index::TERMS_MAX`].
     pub fn terms(&self, entry: &Entry) -> Result<Vec<Term>> {
         term::terms(self, entry)
     }

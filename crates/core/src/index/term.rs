@@ -81,13 +81,17 @@ pub(super) fn terms(index: &Index, entry: &Entry) -> Result<Vec<Term>> {
             return Err(Error::limit(message));
         }
     }
-    let terms: BTreeSet<Term> = terms.into_iter().map(Term::cut).collect();
-    if index.is_unique() && terms.iter().any(Term::is_cut) {
-        let key = &entry.address;
-        let message = format!("the key {key} has a value that is too long for the {index:#}, which has to tell them apart");
-        return Err(Error::limit(message));
+    Ok(terms.into_iter().map(Term::cut).collect())
+}
+
+/// Whether `terms` are of an `entry` that a unique `index` can tell from others.
+pub(super) fn are_whole(index: &Index, entry: &Entry, terms: &[Term]) -> Result<()> {
+    if !index.is_unique() || !terms.iter().any(Term::is_cut) {
+        return Ok(());
     }
-    Ok(terms.into_iter().collect())
+    let key = &entry.address;
+    let message = format!("the key {key} has a value that is too long for the {index:#}, which has to tell them apart");
+    Err(Error::limit(message))
 }
 
 /// Whether something is missing in a term of `index`; what is, is not compared for uniqueness.
