@@ -8,7 +8,7 @@ mod engines;
 use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
-use larder_conformance::{model, record, watching};
+use larder_conformance::{asking, model, record, watching};
 
 use crew::Work;
 use engines::{ENGINES, Engine};
@@ -27,6 +27,16 @@ const CAMPAIGNS: &[Campaign] = &[
         run: |orders, engine| {
             let told = crew::share(orders, engine, model::Tally::add, |work: Work| {
                 model::histories(engine.factory, work.seed, work.count).map_err(|difference| difference.to_string())
+            })?;
+            Ok(told.to_string())
+        },
+    },
+    Campaign {
+        name: "queries",
+        about: "twenty questions a seed, over random documents with random indexes, against the reference evaluator",
+        run: |orders, engine| {
+            let told = crew::share(orders, engine, asking::Tally::add, |work: Work| {
+                asking::histories(engine.factory, work.seed, work.count).map_err(|difference| difference.to_string())
             })?;
             Ok(told.to_string())
         },

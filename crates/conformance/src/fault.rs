@@ -3,6 +3,7 @@
 //! It changes no answer: what gets through is what the engine underneath says.
 
 pub(crate) mod nth;
+pub(crate) mod restless;
 
 use std::{
     fmt,

@@ -61,6 +61,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod asking;
 mod case;
 mod cases;
 mod catalogue;

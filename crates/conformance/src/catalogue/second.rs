@@ -203,6 +203,10 @@ macro_rules! __catalogue_second {
             /// The engine cannot be reached, and one of a group is told so while the others wait.
             groups_that_cannot_be_sent_fail_one_and_all
         }
+        "G11" model {
+            /// A question has another answer with an index than without: of an odd value, an order, a page, a moment, a handle.
+            g11_any_index_answers_as_the_evaluator_does
+        }
         "model" model {
             /// Everything else: what two rules do to each other in an order that nobody thought of.
             model_random_histories_agree_with_the_oracle
