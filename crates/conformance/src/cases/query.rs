@@ -63,15 +63,24 @@ fn check(store: &Store, entries: &[Entry], filter: &Filter) {
 }
 
 pub(super) fn g11_operators_mean_what_they_say(ground: &Ground) {
-    let seam = ground.open();
-    let store = seam.store();
+    let store = ground.store();
+    write_values(&store);
+    every_operator(&store);
+}
+
+/// Writes every value, in JSON and in bytes.
+pub(super) fn write_values(store: &Store) {
     let written = VALUES.iter().enumerate().fold(store.commit(), |commit, (n, value)| {
         let commit = commit.set(format!("v{n:02}"), json(&format!("{{\"a\" : {value}, \"b\":[{value}]}}")));
         // The same as bytes that are nobody's business.
         commit.set(format!("o{n:02}"), Value::opaque(format!("{{\"a\":{value}}}")))
     });
     block_on(async { written.set("missing", json("{\"A\":1}")).set("text", json("\"a\"")).await }).expect("commits");
-    let entries = everything(&store);
+}
+
+/// Asks with every operator for every value.
+pub(super) fn every_operator(store: &Store) {
+    let entries = everything(store);
     let a = Path::parse("a").expect("a path");
     for value in VALUES.map(|text| Json::parse(text.as_bytes()).expect("JSON")) {
         let mut tests = vec![
@@ -90,8 +99,8 @@ pub(super) fn g11_operators_mean_what_they_say(ground: &Ground) {
         }
         for test in tests {
             let condition = Condition::new(a.clone(), test).expect("a condition");
-            check(&store, &entries, &Filter::condition(condition.clone()));
-            check(&store, &entries, &!Filter::condition(condition));
+            check(store, &entries, &Filter::condition(condition.clone()));
+            check(store, &entries, &!Filter::condition(condition));
         }
     }
     for text in [
@@ -109,7 +118,7 @@ pub(super) fn g11_operators_mean_what_they_say(ground: &Ground) {
         "$version = 1 and b *= 1",
         "not (a > 1 or a <= 1)",
     ] {
-        check(&store, &entries, &Filter::parse(text).expect("a filter"));
+        check(store, &entries, &Filter::parse(text).expect("a filter"));
     }
 }
 

@@ -207,6 +207,58 @@ macro_rules! __catalogue_second {
             /// A question has another answer with an index than without: of an odd value, an order, a page, a moment, a handle.
             g11_any_index_answers_as_the_evaluator_does
         }
+        "G11" indexes {
+            /// A value has another term than what is the same, or the same term as another value; or is not where it is looked for.
+            g11_operators_mean_the_same_along_an_index
+            /// A write forgets what an entry had, or what it has; a row stays when its entry has gone.
+            g11_an_index_has_a_row_for_every_term_and_no_other
+            /// What is written while an index is built is in it twice, or not at all; or what is deleted comes back.
+            g11_an_index_built_while_others_write_is_one_built_at_rest
+            /// An index that was dropped answers on, or the next one has its rows.
+            g11_indexes_come_go_and_come_again
+        }
+        "G6" indexes {
+            /// A walk is of another moment than it says, skips what comes behind its page, or what was deleted meanwhile.
+            g6_a_walk_is_of_one_moment_and_goes_on_where_it_ended
+        }
+        "G2" indexes {
+            /// Rows live in memory, and the file is opened without them.
+            g2_indexes_are_there_after_reopening
+            /// The process ends while an index is built, which is then asked as if it were whole, or begun again for ever.
+            g2_what_was_begun_is_gone_on_with
+        }
+        "G12" indexes {
+            /// A neighbour's index is listed, dropped, used or counted; or a part of a namespace decides for all of it.
+            g12_a_guest_learns_nothing_of_a_neighbours_indexes
+        }
+        "G13" indexes {
+            /// An entry with a million elements makes a million rows in one commit.
+            g13_an_entry_has_a_bounded_number_of_terms
+        }
+        "namespaces" indexes {
+            /// A namespace is deleted, and who creates it anew finds that something has to be unique there.
+            namespaces_take_their_indexes_along
+        }
+        "G4" unique {
+            /// It is looked whether a value is free, and in between somebody else takes it.
+            g4_one_of_racing_claims_of_a_value_wins
+            /// A collation takes upper case for lower, a float one large number for the next, or null is not compared.
+            g4_what_is_unique_is_so_for_the_same_values
+            /// Values are compared with what was there before the commit, or with what has expired.
+            g4_unique_values_change_hands
+            /// The second element of an array is not looked at, or an entry is in its own way.
+            g4_each_element_is_unique
+            /// An index that could not be built stays, half of it, and refuses writes.
+            g4_a_unique_index_that_cannot_be_built_leaves_nothing
+        }
+        "G1" unique {
+            /// A commit is refused by its second write, and the rows of the first one stay.
+            g1_a_commit_that_an_index_refuses_leaves_nothing
+        }
+        "G12" unique {
+            /// Uniqueness is looked up without the namespace.
+            g12_what_is_unique_here_is_not_so_there
+        }
         "model" model {
             /// Everything else: what two rules do to each other in an order that nobody thought of.
             model_random_histories_agree_with_the_oracle
