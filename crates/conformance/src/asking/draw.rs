@@ -83,6 +83,8 @@ pub(super) struct Palette {
     values: Vec<String>,
     /// How many keys there are with each beginning.
     keys: u64,
+    /// On what there are indexes: most questions are about that.
+    indexed: Vec<Path>,
 }
 
 /// Text that is longer than a term, and ends with what tells it from others.
@@ -101,7 +103,11 @@ impl Palette {
             "LONGER" => long("b"),
             value => value.to_owned(),
         };
-        Self { values: (0..2 + random.below(8)).map(|_| value(random)).collect(), keys: random.pick(&[4, 24, 50]) }
+        Self {
+            values: (0..2 + random.below(8)).map(|_| value(random)).collect(),
+            keys: random.pick(&[4, 24, 50]),
+            indexed: Vec::new(),
+        }
     }
 
     fn key(&self, random: &mut Random) -> String {
@@ -155,15 +161,23 @@ impl Palette {
         Document { text, opaque: random.once_in(12), metadata, ttl }
     }
 
-    fn path(random: &mut Random) -> Path {
+    /// From now on there is such an index.
+    pub(super) fn with_index(&mut self, index: &Index) {
+        self.indexed.extend_from_slice(index.paths());
+    }
+
+    fn path(&self, random: &mut Random) -> Path {
+        if !self.indexed.is_empty() && !random.once_in(3) {
+            return random.pick(&self.indexed);
+        }
         // The first ones more often: they are in most documents.
         let most = if random.once_in(2) { 4 } else { PATHS.len() as u64 };
         Path::parse(PATHS[random.below(most) as usize]).expect("a path")
     }
 
-    fn one_place(random: &mut Random) -> Path {
+    fn one_place(&self, random: &mut Random) -> Path {
         loop {
-            let path = Self::path(random);
+            let path = self.path(random);
             if !path.is_many() {
                 return path;
             }
@@ -172,7 +186,7 @@ impl Palette {
 
     pub(super) fn index(&self, random: &mut Random) -> Index {
         loop {
-            let paths = (0..1 + random.below(3)).map(|_| Self::path(random));
+            let paths = (0..1 + random.below(3)).map(|_| self.path(random));
             if let Ok(index) = Index::over(paths) {
                 return if random.once_in(5) { index.unique() } else { index };
             }
@@ -181,7 +195,7 @@ impl Palette {
 
     fn condition(&self, random: &mut Random) -> Filter {
         loop {
-            let path = if random.once_in(14) { Path::key() } else { Self::path(random) };
+            let path = if random.once_in(14) { Path::key() } else { self.path(random) };
             let value = |random: &mut Random| match path.root() {
                 Root::Key => Json::Text(self.key(random)),
                 Root::Version => parse(&random.below(4).to_string()),
@@ -228,9 +242,9 @@ impl Palette {
         }
     }
 
-    pub(super) fn sort(random: &mut Random) -> Sort {
+    fn sort(&self, random: &mut Random) -> Sort {
         (0..random.below(4).min(2)).fold(Sort::by_key(), |sort, _| {
-            let path = if random.once_in(12) { Path::key() } else { Self::one_place(random) };
+            let path = if random.once_in(12) { Path::key() } else { self.one_place(random) };
             sort.then(By { path, descending: random.once_in(2) }).expect("it reaches one place")
         })
     }
@@ -239,7 +253,7 @@ impl Palette {
         let filter = self.filter(random, 0);
         let limit = (!random.once_in(3)).then(|| random.pick(&[0, 1, 1, 2, 3, 5, 10, 100]));
         let question = if random.once_in(4) {
-            let path = Self::path(random);
+            let path = self.path(random);
             let measure = match random.below(6) {
                 0 => Measure::Count,
                 1 => Measure::Distinct(path),
@@ -251,9 +265,9 @@ impl Palette {
             Question::Aggregate(Aggregate { filter, measure, limit })
         } else {
             let offset = if random.once_in(4) { random.below(5) as usize } else { 0 };
-            let query = Query { filter, sort: Self::sort(random), limit, offset, after: None };
+            let query = Query { filter, sort: self.sort(random), limit, offset, after: None };
             if random.once_in(8) {
-                Question::Fields(query, vec![Self::path(random), Self::path(random)])
+                Question::Fields(query, vec![self.path(random), self.path(random)])
             } else {
                 Question::Entries(query)
             }

@@ -66,7 +66,7 @@ const ASKS: usize = 10;
 
 impl Scene {
     pub(super) fn draw(random: &mut Random) -> Self {
-        let palette = Palette::draw(random);
+        let mut palette = Palette::draw(random);
         let mut acts = Vec::new();
         for _ in 0..1 + random.below(6) {
             acts.push(Act::Write((0..1 + random.below(24)).map(|_| palette.deed(random)).collect()));
@@ -79,6 +79,7 @@ impl Scene {
                 }
                 let index =
                     if !indexes.is_empty() && random.once_in(5) { random.pick(&indexes) } else { palette.index(random) };
+                palette.with_index(&index);
                 indexes.push(index.clone());
                 acts.push(Act::Create(index));
             }
