@@ -154,9 +154,9 @@ impl Store {
     pub(super) async fn finish_indexes(&self) -> Result<()> {
         let Some(indexes) = self.engine().indexes() else { return Ok(()) };
         for status in indexes.list(None).await?.into_iter().filter(|status| status.state != IndexState::Ready) {
-            match finish(indexes, self, status, &mut |_| ()).await {
+            match finish(indexes, self, status.clone(), &mut |_| ()).await {
                 // It cannot be built; it is gone, and whoever wanted it finds that out.
-                Err(error) if matches!(error.kind(), ErrorKind::InvalidState | ErrorKind::Limit) => {}
+                Err(error) if cannot_be_built(&error) => drop_rest(indexes, self, status).await,
                 Err(error) => return Err(error),
                 Ok(_) => {}
             }
@@ -180,6 +180,17 @@ async fn drop(indexes: &dyn Indexes, scope: &Scope, status: IndexStatus) -> Resu
     let dropped = indexes.drop(status.id).await?;
     finish(indexes, scope, IndexStatus { state: IndexState::Dropped, ..status }, &mut |_| ()).await?;
     Ok(dropped)
+}
+
+/// Whether an index was dropped because entries are as they are.
+fn cannot_be_built(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidState | ErrorKind::Limit)
+}
+
+/// Removes what is left of an index that could not be built. That is told already; what goes wrong here is not.
+async fn drop_rest(indexes: &dyn Indexes, scope: &Scope, status: IndexStatus) {
+    let dropped = IndexStatus { state: IndexState::Dropped, ..status };
+    finish(indexes, scope, dropped, &mut |_| ()).await.ok();
 }
 
 /// Builds an index to its end, or removes one. How it is then; `None` when it is no longer there.
@@ -223,8 +234,12 @@ impl<'a> CreateIndex<'a> {
         };
         self.scope.is_not_being_deleted().await?;
         let created = indexes.create(self.scope.namespace().clone(), self.index.clone()).await?;
-        let built = finish(indexes, self.scope, created, &mut self.progress).await;
+        let built = finish(indexes, self.scope, created.clone(), &mut self.progress).await;
         self.scope.forget_indexes();
+        if built.as_ref().is_err_and(cannot_be_built) {
+            // What is left of it goes now; where that fails, too, whoever has the store open goes on with it.
+            drop_rest(indexes, self.scope, created).await;
+        }
         match built? {
             Some(IndexStatus { state: IndexState::Ready, .. }) => Ok(()),
             _ => {

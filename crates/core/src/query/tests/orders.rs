@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::{
-    super::{Aggregate, Aggregated, Filter, Group, Json, Measure, Path, Question, Row, Tally},
+    super::{Aggregate, Aggregated, Cursor, Filter, Group, Json, Measure, Path, Query, Question, Row, Sort, Tally},
     entry, json,
     random::{any_entry, any_question, cases},
 };
@@ -103,4 +103,15 @@ proptest! {
             prop_assert_eq!(one, other);
         }
     }
+}
+
+/// Between two pages the last entry of the first may have become another one; it is behind itself all the same.
+#[test]
+fn what_stands_behind_the_key_in_a_sort_has_nothing_to_say() {
+    let sort = Sort::by_key().ascending("a").and_then(|sort| sort.ascending("$key")).and_then(|sort| sort.descending("b"));
+    let sort = sort.expect("a sort");
+    let [then, now] = [r#"{"a":1,"b":7}"#, r#"{"a":1.0,"b":5}"#].map(|text| sort.rank(&entry("k", json(text), "{}")));
+    assert_eq!(then, now);
+    let query = Query::new(Filter::everything()).sort(sort.clone()).after(Cursor::new(&sort, &then));
+    assert_eq!(query.start().expect("the same sort"), Some(now));
 }
