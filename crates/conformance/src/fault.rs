@@ -17,7 +17,7 @@ use futures_lite::future;
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Namespace,
     Outcome, Range, Result, Snapshot, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Backup, Capabilities, EngineStatus, Page, Pushdown, Resolution, Scan},
+    engine::{Backup, Capabilities, EngineStatus, Indexes, Page, Pushdown, Resolution, Scan},
 };
 
 /// An engine that takes its time over commits, keeps to the floor of limits, and fails when a case says so.
@@ -171,5 +171,9 @@ impl Engine for Fault {
 
     fn pushdown(&self) -> Option<&dyn Pushdown> {
         self.below.pushdown()
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        self.below.indexes()
     }
 }

@@ -98,16 +98,17 @@ fn parse(text: &str) -> Json {
 
 impl Palette {
     pub(super) fn draw(random: &mut Random) -> Self {
-        let value = |random: &mut Random| match random.pick(&VALUES) {
-            "LONG" => long("a"),
-            "LONGER" => long("b"),
-            value => value.to_owned(),
-        };
-        Self {
-            values: (0..2 + random.below(8)).map(|_| value(random)).collect(),
-            keys: random.pick(&[4, 24, 50]),
-            indexed: Vec::new(),
-        }
+        let window = 7;
+        // Of half of the histories the values are all nearly the same: those that stand together above.
+        let first = if random.once_in(2) { Some(random.below((VALUES.len() - window) as u64) as usize) } else { None };
+        let value =
+            |random: &mut Random| match random.pick(first.map_or(&VALUES[..], |first| &VALUES[first..first + window])) {
+                "LONG" => long("a"),
+                "LONGER" => long("b"),
+                value => value.to_owned(),
+            };
+        let values = (0..2 + random.below(8)).map(|_| value(random)).collect();
+        Self { values, keys: random.pick(&[4, 24, 50]), indexed: Vec::new() }
     }
 
     fn key(&self, random: &mut Random) -> String {

@@ -75,6 +75,8 @@ impl<'a> Stage<'a> {
 
     /// Plays `scene` in the namespace with this number, which has nothing in it yet.
     pub(super) fn play(&self, scene: &Scene, number: u64) -> Told<Tally> {
+        // What time it is must not depend on the histories before.
+        self.world.set(TestWorld::START);
         let scope = self.store.scope(&namespace(&format!("h{number}"))).expect("a good name");
         let tally = Tally { histories: 1, ..Tally::default() };
         let mut play = Play { stage: self, scope, indexes: Vec::new(), views: Vec::new(), tally, asked: (false, false) };

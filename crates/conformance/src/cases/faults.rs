@@ -7,8 +7,8 @@ use std::{future::IntoFuture as _, ops::ControlFlow, sync::Arc};
 
 use futures_lite::future::block_on;
 use larder_core::{
-    Address, Batch, ChangeKind, CommitId, ErrorKind, Namespace, Receipt, Result, Retention, Revision, Select, Store,
-    engine::Resolution,
+    Address, Batch, ChangeKind, CommitId, ErrorKind, Index, Namespace, Query, Receipt, Result, Retention, Revision, Select,
+    Store, Value, engine::Resolution, field,
 };
 
 use crate::{
@@ -79,6 +79,7 @@ impl Work<'_> {
         let mut watch = self.patient(async || self.store.watch("").start().await);
         let receipts: Vec<Receipt> = (0..6).map(|n| self.commit(n)).collect();
         self.read(&receipts);
+        self.ask();
         self.keep(begun);
         let end = self.commit(6).revision;
 
@@ -158,6 +159,35 @@ impl Work<'_> {
         let kinds: Vec<ChangeKind> = history.iter().map(|change| change.kind).collect();
         assert_eq!(kinds, [ChangeKind::Deleted, ChangeKind::Created]);
         assert!(self.patient(async || store.status().await).revision >= last.revision);
+    }
+
+    /// Creates indexes, asks with them and without, and drops one: all of that can be begun again.
+    fn ask(&self) {
+        let store = &self.store;
+        let value = Index::on("$value").expect("a path").unique();
+        self.patient(async || store.set("one", Value::json("1").expect("JSON")).await);
+        let filter = field("$value").gte(1);
+        let ask = || self.patient(async || store.query(Query::new(filter.clone()).limit(9)).await).items.len();
+        let without = ask();
+        self.patient(async || match store.create_index(value.clone()).await {
+            // Six of them became 6 with the last addition, and "one" is another number.
+            Err(error) if error.kind() == ErrorKind::NotFound => panic!("nobody has dropped it: {error}"),
+            other => other,
+        });
+        assert_eq!(self.patient(async || store.indexes().await).len(), 1);
+        assert_eq!(ask(), without, "the same with an index");
+        self.patient(async || match store.set("two", Value::json("1").expect("JSON")).await {
+            Err(error) if error.as_conflict().is_some() => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => panic!("two have the same, however often it was tried"),
+        });
+        let mut dropped = false;
+        self.patient(async || {
+            let there = store.drop_index(&value).await;
+            dropped |= *there.as_ref().unwrap_or(&true);
+            there
+        });
+        assert!(dropped && self.patient(async || store.indexes().await).is_empty());
     }
 
     /// Sweeps up what has expired and forgets what is old: both can be begun again.

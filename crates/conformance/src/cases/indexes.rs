@@ -38,7 +38,8 @@ fn statuses(seam: &Seam, namespace: &Namespace) -> Vec<IndexStatus> {
 
 fn id(seam: &Seam, index: &Index) -> IndexId {
     let all = statuses(seam, &Namespace::default());
-    all.iter().find(|status| status.index == *index).expect("it was created").id
+    let there = |status: &&IndexStatus| status.index == *index && status.state != IndexState::Dropped;
+    all.iter().find(there).expect("it was created").id
 }
 
 type Row = (Term, Key);

@@ -11,9 +11,9 @@ pub(super) fn model_random_histories_agree_with_the_oracle(ground: &Ground) {
     }
 }
 
-/// How many histories of questions each engine is told here: 2,000 questions. `cargo xtask soak queries` asks as many as one
+/// How many histories of questions each engine is told here: 800 questions. `cargo xtask soak queries` asks as many as one
 /// likes.
-const ASKING: u64 = 100;
+const ASKING: u64 = 40;
 
 pub(super) fn g11_any_index_answers_as_the_evaluator_does(ground: &Ground) {
     match asking::histories(ground.factory, case::seed(), ASKING) {

@@ -6,9 +6,11 @@ use std::sync::{
 };
 
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Namespace,
-    Outcome, Range, Result, Snapshot, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Backup, Capabilities, EngineStatus, Page, Pushdown, Resolution, Scan},
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Filter, Index, Limits,
+    Namespace, Outcome, Range, Result, Snapshot, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
+    engine::{Backup, Capabilities, EngineStatus, Filtered, IndexWalk, Indexes, Page, Pushdown, Resolution, Scan, Walked},
+    index::{IndexId, IndexStatus, Span},
+    query::{Condition, Fit},
 };
 
 /// How a call fails.
@@ -143,8 +145,56 @@ impl Engine for Nth {
     }
 
     fn pushdown(&self) -> Option<&dyn Pushdown> {
-        // Whoever asks counts every call, so filters are answered with calls of this engine.
-        None
+        self.below.pushdown().map(|_| self as &dyn Pushdown)
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        self.below.indexes().map(|_| self as &dyn Indexes)
+    }
+}
+
+/// Who has a facet of this engine got it from one that has it.
+const HAS_IT: &str = "the engine below has this facet";
+
+impl Pushdown for Nth {
+    fn fit(&self, condition: &Condition) -> Fit {
+        self.below.pushdown().expect(HAS_IT).fit(condition)
+    }
+
+    fn filter(&self, scan: Scan, filter: Filter) -> BoxFuture<'_, Result<Snapshot<Filtered>>> {
+        self.call(|| self.below.pushdown().expect(HAS_IT).filter(scan, filter))
+    }
+}
+
+impl Nth {
+    fn kept(&self) -> &dyn Indexes {
+        self.below.indexes().expect(HAS_IT)
+    }
+}
+
+impl Indexes for Nth {
+    fn list(&self, namespace: Option<Namespace>) -> BoxFuture<'_, Result<Vec<IndexStatus>>> {
+        self.call(|| self.kept().list(namespace))
+    }
+
+    fn create(&self, namespace: Namespace, index: Index) -> BoxFuture<'_, Result<IndexStatus>> {
+        self.call(|| self.kept().create(namespace, index))
+    }
+
+    fn drop(&self, id: IndexId) -> BoxFuture<'_, Result<bool>> {
+        self.call(|| self.kept().drop(id))
+    }
+
+    fn advance(&self, id: IndexId, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Option<IndexStatus>>> {
+        self.call(|| self.kept().advance(id, limit, now))
+    }
+
+    fn walk(&self, walk: IndexWalk) -> BoxFuture<'_, Result<Option<Snapshot<Walked>>>> {
+        self.call(|| self.kept().walk(walk))
+    }
+
+    fn estimate(&self, id: IndexId, spans: Vec<Span>, most: usize) -> BoxFuture<'_, Result<usize>> {
+        self.call(|| self.kept().estimate(id, spans, most))
     }
 }
 

@@ -6,6 +6,7 @@
 mod commits;
 mod crashes;
 mod identities;
+mod indexes;
 mod logs;
 mod moments;
 mod names;
@@ -26,9 +27,10 @@ use std::{
 use futures_lite::future::block_on;
 use larder_conformance::Site;
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Filter,
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Filter, Index,
     Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Capabilities, EngineStatus, Filtered, Page, Pushdown, Resolution, Scan},
+    engine::{Capabilities, EngineStatus, Filtered, IndexWalk, Indexes, Page, Pushdown, Resolution, Scan, Walked},
+    index::{IndexId, IndexStatus, Span},
     memory::MemoryEngine,
     query::{Condition, Fit, matches},
 };
@@ -61,6 +63,27 @@ pub(crate) trait Lie: Debug + Send + Sync + 'static {
 
     fn group(&self, honest: &Honest, group: Vec<Commit>) -> Vec<Result<Outcome>> {
         group.into_iter().map(|commit| self.commit(honest, commit)).collect()
+    }
+
+    /// Creates an index, and answers how it is then.
+    fn create_index(&self, honest: &Honest, namespace: Namespace, index: Index) -> Result<IndexStatus> {
+        honest.create_index(namespace, index)
+    }
+
+    fn drop_index(&self, honest: &Honest, id: IndexId) -> Result<bool> {
+        honest.drop_index(id)
+    }
+
+    fn advance(&self, honest: &Honest, id: IndexId, limit: usize, now: Timestamp) -> Result<Option<IndexStatus>> {
+        honest.advance(id, limit, now)
+    }
+
+    fn list_indexes(&self, honest: &Honest, namespace: Option<Namespace>) -> Result<Vec<IndexStatus>> {
+        honest.list_indexes(namespace)
+    }
+
+    fn walk(&self, honest: &Honest, walk: IndexWalk) -> Result<Option<Snapshot<Walked>>> {
+        honest.walk(walk)
     }
 
     fn resolve(&self, honest: &Honest, id: CommitId) -> Result<Resolution> {
@@ -119,6 +142,9 @@ enum Deed {
     Commit(Commit),
     Resolve(CommitId),
     Trim(Trim),
+    CreateIndex(Namespace, Index),
+    DropIndex(IndexId),
+    Advance(IndexId, usize, Timestamp),
 }
 
 impl Deed {
@@ -128,6 +154,9 @@ impl Deed {
             Self::Commit(commit) => drop(block_on(engine.commit(vec![commit]))),
             Self::Resolve(id) => drop(block_on(engine.resolve(id))),
             Self::Trim(trim) => drop(block_on(engine.trim(trim))),
+            Self::CreateIndex(namespace, index) => drop(block_on(Indexes::create(engine, namespace, index))),
+            Self::DropIndex(id) => drop(block_on(Indexes::drop(engine, id))),
+            Self::Advance(id, limit, now) => drop(block_on(engine.advance(id, limit, now))),
         }
     }
 }
@@ -207,6 +236,33 @@ impl Honest {
         block_on(self.engine().commit(vec![commit])).swap_remove(0)
     }
 
+    fn create_index(&self, namespace: Namespace, index: Index) -> Result<IndexStatus> {
+        self.note(Deed::CreateIndex(namespace.clone(), index.clone()));
+        block_on(Indexes::create(&self.engine(), namespace, index))
+    }
+
+    fn drop_index(&self, id: IndexId) -> Result<bool> {
+        self.note(Deed::DropIndex(id));
+        block_on(Indexes::drop(&self.engine(), id))
+    }
+
+    fn advance(&self, id: IndexId, limit: usize, now: Timestamp) -> Result<Option<IndexStatus>> {
+        self.note(Deed::Advance(id, limit, now));
+        block_on(self.engine().advance(id, limit, now))
+    }
+
+    fn list_indexes(&self, namespace: Option<Namespace>) -> Result<Vec<IndexStatus>> {
+        block_on(Indexes::list(&self.engine(), namespace))
+    }
+
+    fn walk(&self, walk: IndexWalk) -> Result<Option<Snapshot<Walked>>> {
+        block_on(self.engine().walk(walk))
+    }
+
+    fn estimate(&self, id: IndexId, spans: Vec<Span>, most: usize) -> Result<usize> {
+        block_on(self.engine().estimate(id, spans, most))
+    }
+
     fn resolve(&self, id: CommitId) -> Result<Resolution> {
         self.note(Deed::Resolve(id));
         block_on(self.engine().resolve(id))
@@ -249,7 +305,7 @@ pub(crate) type Make = fn() -> Arc<dyn Lie>;
 pub(crate) fn all() -> Vec<Make> {
     let reading = [logs::all(), moments::all(), pasts::all(), queries::all(), reads::all()].concat();
     let writing = [commits::all(), crashes::all(), identities::all(), names::all(), rooms::all()].concat();
-    [reading, writing].concat()
+    [reading, writing, indexes::all()].concat()
 }
 
 /// A place for one store that lies.
@@ -366,6 +422,36 @@ impl Engine for Liar {
 
     fn pushdown(&self) -> Option<&dyn Pushdown> {
         Some(self)
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        Some(self)
+    }
+}
+
+impl Indexes for Liar {
+    fn list(&self, namespace: Option<Namespace>) -> BoxFuture<'_, Result<Vec<IndexStatus>>> {
+        now(self.open().and_then(|honest| self.lie.list_indexes(honest, namespace)))
+    }
+
+    fn create(&self, namespace: Namespace, index: Index) -> BoxFuture<'_, Result<IndexStatus>> {
+        now(self.open().and_then(|honest| self.lie.create_index(honest, namespace, index)))
+    }
+
+    fn drop(&self, id: IndexId) -> BoxFuture<'_, Result<bool>> {
+        now(self.open().and_then(|honest| self.lie.drop_index(honest, id)))
+    }
+
+    fn advance(&self, id: IndexId, limit: usize, at: Timestamp) -> BoxFuture<'_, Result<Option<IndexStatus>>> {
+        now(self.open().and_then(|honest| self.lie.advance(honest, id, limit, at)))
+    }
+
+    fn walk(&self, walk: IndexWalk) -> BoxFuture<'_, Result<Option<Snapshot<Walked>>>> {
+        now(self.open().and_then(|honest| self.lie.walk(honest, walk)))
+    }
+
+    fn estimate(&self, id: IndexId, spans: Vec<Span>, most: usize) -> BoxFuture<'_, Result<usize>> {
+        now(self.open().and_then(|honest| honest.estimate(id, spans, most)))
     }
 }
 

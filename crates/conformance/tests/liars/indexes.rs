@@ -1,0 +1,453 @@
+//! Lies about indexes: what is in them, who may have what, and what a walk tells.
+
+use std::sync::Arc;
+
+use larder_core::{
+    Action, Address, Check, Commit, Entry, Index, Key, MetadataChange, Namespace, Outcome, Range, Result, Revision,
+    Snapshot, Timestamp, Value, Write,
+    engine::{IndexWalk, Scan, Walked},
+    index::{IndexId, IndexState, IndexStatus, Span, Term},
+};
+
+use super::{Honest, Lie, Make};
+
+pub(super) fn all() -> Vec<Make> {
+    vec![
+        || Arc::new(LooksBeforeItLocks),
+        || Arc::new(Rows("keeps what an entry had", |honest, walk, items| items.extend(stale(honest, walk)))),
+        || Arc::new(Rows("forgets what is written over", |_, _, items| items.retain(|(_, entry)| entry.version.get() < 2))),
+        || {
+            Arc::new(Rows("forgets what has no such field", |_, _, items| {
+                items.retain(|(term, _)| term.as_bytes()[0] != 0xf0)
+            }))
+        },
+        || Arc::new(Rows("has an entry once", once)),
+        || Arc::new(Walks("does not look at the clock", |walk| IndexWalk { now: Timestamp::EPOCH, ..walk })),
+        || Arc::new(Walks("knows one direction", |walk| IndexWalk { reverse: false, ..walk })),
+        || {
+            Arc::new(Walks("takes what is outside, too", |walk| {
+                let namespace = walk.range.within_namespace().and_then(|(name, ..)| Namespace::new(name).ok());
+                IndexWalk { range: namespace.map_or_else(Range::all, |namespace| Range::namespace(&namespace)), ..walk }
+            }))
+        },
+        || Arc::new(Walks("walks the first span alone", |walk| IndexWalk { spans: walk.spans[..1].to_vec(), ..walk })),
+        || Arc::new(Walks("takes null for missing", |walk| IndexWalk { spans: respanned(&walk, &[0x10], &[0xf0]), ..walk })),
+        || {
+            Arc::new(Walks("asks others for a term more", |walk| {
+                let also =
+                    walk.also.iter().map(|(id, term)| (*id, Term::from_bytes([term.as_bytes(), &[0]].concat()))).collect();
+                IndexWalk { also, ..walk }
+            }))
+        },
+        || {
+            Arc::new(Through("skips a row", |honest, walk, walked| {
+                let next = IndexWalk { after: walked.through.clone(), limit: 1, ..walk.clone() };
+                let skipped = walked.through.is_some().then(|| honest.walk(next).ok().flatten()).flatten();
+                if let Some(place) = skipped.and_then(|skipped| skipped.value.through) {
+                    walked.through = Some(place);
+                }
+            }))
+        },
+        || Arc::new(Through("takes a part for all", |_, _, walked| walked.through = None)),
+        || {
+            Arc::new(Through("begins a term again", |_, _, walked| {
+                if let Some(place) = &mut walked.through
+                    && let Ok(first) = Key::new("!")
+                {
+                    // Keys before the first one of any case.
+                    place.key = first;
+                }
+            }))
+        },
+        || Arc::new(AnotherMoment(-1)),
+        || Arc::new(AnotherMoment(1)),
+        || Arc::new(Takes("upper case for lower", |text| text.to_lowercase())),
+        || Arc::new(Takes("one large number for the next", |text| text.replace("9007199254740993", "9007199254740992"))),
+        || Arc::new(Takes("a text up to a NUL for a text", |text| text.replace("\\u0000", ""))),
+        || Arc::new(Takes("missing for null", |text| text.replace("{}", "{\"email\":null}"))),
+        || Arc::new(Takes("bytes for JSON", str::to_owned)),
+        || Arc::new(IgnoresExpiry),
+        || Arc::new(ForgetsNull),
+        || Arc::new(KeepsWhatItCouldNotBuild),
+        || Arc::new(AnswersHalfBuilt),
+        || Arc::new(BeginsAgain),
+        || Arc::new(ListsEverybodys),
+        || Arc::new(DropsNothing),
+        || Arc::new(KeepsRowsOfWhatIsRefused),
+        || Arc::new(ForgetsIndexes),
+    ]
+}
+
+/// Does something to the rows that a walk tells of.
+struct Rows(&'static str, fn(&Honest, &IndexWalk, &mut Vec<(Term, Entry)>));
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+impl Lie for Rows {
+    fn name(&self) -> String {
+        format!("Rows: {}", self.0)
+    }
+
+    fn walk(&self, honest: &Honest, walk: IndexWalk) -> Result<Option<Snapshot<Walked>>> {
+        let mut answer = honest.walk(walk.clone())?;
+        if let Some(walked) = &mut answer {
+            self.1(honest, &walk, &mut walked.value.items);
+        }
+        Ok(answer)
+    }
+}
+
+/// Every entry of the range that has been written over, under a term that it may have had.
+fn stale(honest: &Honest, walk: &IndexWalk) -> Vec<(Term, Entry)> {
+    let scan = Scan { range: walk.range.clone(), reverse: false, limit: 100, now: walk.now };
+    let entries = honest.scan(scan).map(|page| page.value.items).unwrap_or_default();
+    let first = walk.spans.first().map(|span| Term::from_bytes(span.from.clone()));
+    let changed = entries.into_iter().filter(|entry| entry.version.get() > 1);
+    changed.filter_map(|entry| Some((first.clone()?, entry))).collect()
+}
+
+fn once(_: &Honest, _: &IndexWalk, items: &mut Vec<(Term, Entry)>) {
+    let mut seen = std::collections::BTreeSet::new();
+    items.retain(|(_, entry)| seen.insert(entry.address.clone()));
+}
+
+/// Walks otherwise than it was asked to.
+struct Walks(&'static str, fn(IndexWalk) -> IndexWalk);
+impl std::fmt::Debug for Walks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+impl Lie for Walks {
+    fn name(&self) -> String {
+        format!("Walks: {}", self.0)
+    }
+
+    fn walk(&self, honest: &Honest, walk: IndexWalk) -> Result<Option<Snapshot<Walked>>> {
+        if walk.spans.is_empty() { honest.walk(walk) } else { honest.walk(self.1(walk)) }
+    }
+}
+
+/// The spans of a walk, with those of `from` being those of `to`.
+fn respanned(walk: &IndexWalk, from: &[u8], to: &[u8]) -> Vec<Span> {
+    let spans = walk.spans.iter().cloned();
+    let other = |span: Span| match span.from == from {
+        true => Span { from: to.to_vec(), to: [to, &[0xff]].concat() },
+        false => span,
+    };
+    spans.map(other).collect()
+}
+
+/// Ends a page somewhere else than it says.
+struct Through(&'static str, fn(&Honest, &IndexWalk, &mut Walked));
+impl std::fmt::Debug for Through {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+impl Lie for Through {
+    fn name(&self) -> String {
+        format!("Through: {}", self.0)
+    }
+
+    fn walk(&self, honest: &Honest, walk: IndexWalk) -> Result<Option<Snapshot<Walked>>> {
+        let mut answer = honest.walk(walk.clone())?;
+        if let Some(walked) = &mut answer {
+            self.1(honest, &walk, &mut walked.value);
+        }
+        Ok(answer)
+    }
+}
+
+/// Walks at one moment and names another one.
+#[derive(Debug)]
+struct AnotherMoment(i64);
+impl Lie for AnotherMoment {
+    fn name(&self) -> String {
+        format!("WalksAt{self:?}")
+    }
+
+    fn walk(&self, honest: &Honest, walk: IndexWalk) -> Result<Option<Snapshot<Walked>>> {
+        let mut answer = honest.walk(walk)?;
+        if let Some(walked) = &mut answer {
+            walked.revision = Revision::new(walked.revision.get().saturating_add_signed(self.0));
+        }
+        Ok(answer)
+    }
+}
+
+/// The unique indexes of a namespace.
+fn unique(honest: &Honest, namespace: &Namespace) -> Vec<IndexStatus> {
+    let all = honest.list_indexes(Some(namespace.clone())).unwrap_or_default();
+    all.into_iter().filter(|status| status.index.is_unique()).collect()
+}
+
+/// Commits without asking any unique index, as if there were none.
+///
+/// The indexes are there again after it, so that everything else is as it should be.
+fn without_asking(honest: &Honest, commit: Commit) -> Result<Outcome> {
+    let mut gone = Vec::new();
+    let namespaces: std::collections::BTreeSet<Namespace> =
+        commit.writes.iter().map(|write| write.address.namespace.clone()).collect();
+    for namespace in &namespaces {
+        for status in unique(honest, namespace) {
+            honest.drop_index(status.id)?;
+            gone.push(status);
+        }
+    }
+    let answer = honest.commit(commit);
+    for IndexStatus { namespace, index, .. } in gone {
+        // What cannot be unique any more is kept all the same.
+        let built = build(honest, &namespace, &index);
+        if built.is_err() {
+            let plain = Index::over(index.paths().iter().cloned())?;
+            build(honest, &namespace, &plain)?;
+        }
+    }
+    answer
+}
+
+fn build(honest: &Honest, namespace: &Namespace, index: &Index) -> Result<()> {
+    let mut status = Some(honest.create_index(namespace.clone(), index.clone())?);
+    while let Some(IndexStatus { id, state: IndexState::Building { .. }, .. }) = status {
+        status = honest.advance(id, 1000, Timestamp::EPOCH)?;
+    }
+    Ok(())
+}
+
+/// Asks whether a value is free, lets others run, and takes it.
+#[derive(Debug)]
+struct LooksBeforeItLocks;
+impl Lie for LooksBeforeItLocks {
+    fn group(&self, honest: &Honest, group: Vec<Commit>) -> Vec<Result<Outcome>> {
+        let free = |commit: &Commit| is_free(honest, commit);
+        let were: Vec<bool> = group.iter().map(free).collect();
+        for _ in 0..100 {
+            std::thread::yield_now();
+        }
+        let commits = group.into_iter().zip(were);
+        commits.map(|(commit, free)| if free { without_asking(honest, commit) } else { honest.commit(commit) }).collect()
+    }
+}
+
+/// Whether nobody has in a unique index what `commit` puts there; only where it does nothing but put.
+fn is_free(honest: &Honest, commit: &Commit) -> bool {
+    let [Write { address, action: Action::Put { value, .. } }] = &commit.writes[..] else { return false };
+    let checked = commit.checks.iter().any(|check| matches!(check, Check::Unchanged { .. }));
+    let indexes = unique(honest, &address.namespace);
+    !checked
+        && !indexes.is_empty()
+        && indexes.iter().all(|status| holders(honest, status, address, value, commit.now).is_empty())
+}
+
+fn holders(honest: &Honest, status: &IndexStatus, address: &Address, value: &Value, now: Timestamp) -> Vec<Entry> {
+    let Some(sample) = honest.stored(address).or_else(|| any(honest, &address.namespace)) else { return Vec::new() };
+    let entry = Entry { address: address.clone(), value: value.clone(), ..sample };
+    let terms = status.index.terms(&entry).unwrap_or_default();
+    let spans = terms.iter().map(|term| Span { from: term.as_bytes().to_vec(), to: [term.as_bytes(), &[0]].concat() });
+    let range = Range::namespace(&address.namespace);
+    let (index, spans, also) = (status.id, spans.collect(), Vec::new());
+    let walk = IndexWalk { index, spans, reverse: false, after: None, range, also, limit: 10, now };
+    let walked = honest.walk(walk).ok().flatten().map(|walked| walked.value.items).unwrap_or_default();
+    walked.into_iter().map(|(_, entry)| entry).filter(|entry| entry.address != *address).collect()
+}
+
+fn any(honest: &Honest, namespace: &Namespace) -> Option<Entry> {
+    let scan = Scan { range: Range::namespace(namespace), reverse: false, limit: 1, now: Timestamp::EPOCH };
+    honest.scan(scan).ok()?.value.items.pop()
+}
+
+/// Compares for uniqueness what was written otherwise.
+struct Takes(&'static str, fn(&str) -> String);
+impl std::fmt::Debug for Takes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+impl Lie for Takes {
+    fn name(&self) -> String {
+        format!("Compares: {}", self.0)
+    }
+
+    fn commit(&self, honest: &Honest, commit: Commit) -> Result<Outcome> {
+        let otherwise = |value: &Value| {
+            let text = std::str::from_utf8(value.bytes()).ok()?;
+            Value::json(self.1(text)).ok()
+        };
+        for (at, Write { address, action }) in commit.writes.iter().enumerate() {
+            let Action::Put { value, .. } = action else { continue };
+            let Some(value) = otherwise(value) else { continue };
+            for status in unique(honest, &address.namespace) {
+                let scan =
+                    Scan { range: Range::namespace(&address.namespace), reverse: false, limit: 1000, now: commit.now };
+                let there = honest.scan(scan)?.value.items;
+                let terms = |entry: &Entry| {
+                    let value = otherwise(&entry.value).unwrap_or_else(|| entry.value.clone());
+                    status.index.terms(&Entry { value, ..entry.clone() }).unwrap_or_default()
+                };
+                let Some(sample) = there.first() else { continue };
+                let own = terms(&Entry { address: address.clone(), value: value.clone(), ..sample.clone() });
+                let written = |other: &Entry| commit.writes.iter().any(|write| write.address == other.address);
+                let same = |other: &Entry| terms(other).iter().any(|term| term.as_bytes()[0] != 0xf0 && own.contains(term));
+                if there.iter().any(|other| !written(other) && same(other)) {
+                    return Ok(Outcome::Conflicted(larder_core::Conflict {
+                        part: larder_core::Part::Write(at),
+                        address: Some(address.clone()),
+                        expected: larder_core::Expected::Unique(status.index),
+                        found: larder_core::Found::Taken,
+                    }));
+                }
+            }
+        }
+        honest.commit(commit)
+    }
+}
+
+/// What has expired holds on until it is swept up.
+#[derive(Debug)]
+struct IgnoresExpiry;
+impl Lie for IgnoresExpiry {
+    fn commit(&self, honest: &Honest, commit: Commit) -> Result<Outcome> {
+        for (at, Write { address, action }) in commit.writes.iter().enumerate() {
+            let Action::Put { value, .. } = action else { continue };
+            for status in unique(honest, &address.namespace) {
+                if !holders(honest, &status, address, value, Timestamp::EPOCH).is_empty()
+                    && holders(honest, &status, address, value, commit.now).is_empty()
+                    && holds_a_value(&status.index, address, value, honest)
+                {
+                    return Ok(Outcome::Conflicted(larder_core::Conflict {
+                        part: larder_core::Part::Write(at),
+                        address: Some(address.clone()),
+                        expected: larder_core::Expected::Unique(status.index),
+                        found: larder_core::Found::Taken,
+                    }));
+                }
+            }
+        }
+        honest.commit(commit)
+    }
+}
+
+fn holds_a_value(index: &Index, address: &Address, value: &Value, honest: &Honest) -> bool {
+    let Some(sample) = any(honest, &address.namespace) else { return false };
+    let terms = index.terms(&Entry { value: value.clone(), ..sample }).unwrap_or_default();
+    terms.iter().any(|term| term.as_bytes()[0] != 0xf0)
+}
+
+/// Does not compare null, as databases do not.
+#[derive(Debug)]
+struct ForgetsNull;
+impl Lie for ForgetsNull {
+    fn commit(&self, honest: &Honest, commit: Commit) -> Result<Outcome> {
+        let null = |write: &Write| match &write.action {
+            Action::Put { value, .. } => value.bytes().ends_with(b":null}"),
+            _ => false,
+        };
+        if commit.writes.iter().all(null) { without_asking(honest, commit) } else { honest.commit(commit) }
+    }
+}
+
+/// An index that could not be built stays, without being unique.
+#[derive(Debug)]
+struct KeepsWhatItCouldNotBuild;
+impl Lie for KeepsWhatItCouldNotBuild {
+    fn advance(&self, honest: &Honest, id: IndexId, limit: usize, now: Timestamp) -> Result<Option<IndexStatus>> {
+        let there = honest.list_indexes(None)?.into_iter().find(|status| status.id == id);
+        let answer = honest.advance(id, limit, now);
+        if answer.is_err()
+            && let Some(IndexStatus { namespace, index, .. }) = there
+        {
+            honest.create_index(namespace, Index::over(index.paths().iter().cloned())?)?;
+        }
+        answer
+    }
+}
+
+/// Says that an index is whole after the first step.
+#[derive(Debug)]
+struct AnswersHalfBuilt;
+impl Lie for AnswersHalfBuilt {
+    fn walk(&self, honest: &Honest, walk: IndexWalk) -> Result<Option<Snapshot<Walked>>> {
+        let answer = honest.walk(walk.clone())?;
+        let there = honest.list_indexes(None)?.into_iter().any(|status| status.id == walk.index);
+        let nothing = Snapshot { revision: honest.status().revision, value: Walked { items: Vec::new(), through: None } };
+        Ok(answer.or_else(|| there.then_some(nothing)))
+    }
+}
+
+/// Begins to build from the beginning whenever it is asked to go on.
+#[derive(Debug)]
+struct BeginsAgain;
+impl Lie for BeginsAgain {
+    fn advance(&self, honest: &Honest, id: IndexId, limit: usize, now: Timestamp) -> Result<Option<IndexStatus>> {
+        let answer = honest.advance(id, limit, now)?;
+        let state = IndexState::Building { through: None, entries: 0 };
+        let again = |status: IndexStatus| match status.state {
+            IndexState::Building { .. } => IndexStatus { state: state.clone(), ..status },
+            _ => status,
+        };
+        Ok(answer.map(again))
+    }
+}
+
+/// Lists the indexes of all namespaces.
+#[derive(Debug)]
+struct ListsEverybodys;
+impl Lie for ListsEverybodys {
+    fn list_indexes(&self, honest: &Honest, _: Option<Namespace>) -> Result<Vec<IndexStatus>> {
+        honest.list_indexes(None)
+    }
+}
+
+/// Says that it has dropped an index, and keeps it.
+#[derive(Debug)]
+struct DropsNothing;
+impl Lie for DropsNothing {
+    fn drop_index(&self, honest: &Honest, id: IndexId) -> Result<bool> {
+        Ok(honest.list_indexes(None)?.iter().any(|status| status.id == id))
+    }
+
+    fn advance(&self, honest: &Honest, id: IndexId, limit: usize, now: Timestamp) -> Result<Option<IndexStatus>> {
+        let answer = honest.advance(id, limit, now)?;
+        Ok(answer.filter(|status| status.state != IndexState::Ready || limit != 512))
+    }
+}
+
+/// The first write of a commit that is refused stays in the index.
+#[derive(Debug)]
+struct KeepsRowsOfWhatIsRefused;
+impl Lie for KeepsRowsOfWhatIsRefused {
+    fn commit(&self, honest: &Honest, commit: Commit) -> Result<Outcome> {
+        let answer = honest.commit(commit.clone());
+        let first = commit.writes.first().cloned();
+        if !matches!(answer, Ok(Outcome::Committed(_)))
+            && let Some(Write { address, action: Action::Put { value, .. } }) = first
+            && !unique(honest, &address.namespace).is_empty()
+            && commit.writes.len() > 1
+        {
+            let action = Action::Put { value, expires_at: None, metadata: MetadataChange::Keep };
+            let alone =
+                Commit { writes: vec![Write { address, action }], checks: Vec::new(), id: next(commit.id), ..commit };
+            drop(honest.commit(alone));
+        }
+        answer
+    }
+}
+
+fn next(id: larder_core::CommitId) -> larder_core::CommitId {
+    let mut bytes = *id.as_bytes();
+    bytes[15] = bytes[15].wrapping_add(1);
+    larder_core::CommitId::from_bytes(bytes)
+}
+
+/// After a crash there are no indexes.
+#[derive(Debug)]
+struct ForgetsIndexes;
+impl Lie for ForgetsIndexes {
+    fn crashing(&self, honest: &Honest) {
+        let all = honest.list_indexes(None).unwrap_or_default();
+        all.into_iter().for_each(|status| drop(honest.drop_index(status.id)));
+    }
+}
