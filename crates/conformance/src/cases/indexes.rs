@@ -118,6 +118,32 @@ pub(super) fn g11_operators_mean_the_same_along_an_index(ground: &Ground) {
     }
 }
 
+pub(super) fn g11_what_is_in_two_indexes_is_looked_up_in_both(ground: &Ground) {
+    let store = ground.store();
+    for first in (0..240).step_by(60) {
+        let sets = (first..first + 60).fold(store.commit(), |commit, n| {
+            let json = format!("{{\"two\":{},\"three\":{},\"tags\":[{},{}]}}", n % 2, n % 3, n % 5, n % 4);
+            commit.set(format!("k{n:03}"), Value::json(json).expect("JSON"))
+        });
+        block_on(sets.into_future()).expect("commits");
+    }
+    let paths = ["two", "three", "tags[]"];
+    paths.iter().for_each(|path| create(&store, index(path)));
+    let view = block_on(store.view()).expect("a view");
+    let before = block_on(store.scan(Select::all())).expect("scans").items;
+    for n in (0..240).step_by(7) {
+        set(&store, &format!("k{n:03}"), &format!("{{\"two\":{},\"three\":1,\"tags\":[3]}}", n % 3)).expect("writes");
+    }
+    let after = block_on(store.scan(Select::all())).expect("scans").items;
+    for text in ["two = 1 and three = 1", "three = 0 and tags[] = 3 and two = 0", "tags[] = 1 and two = 1 and three >= 1"] {
+        let filter = Filter::parse(text).expect("a filter");
+        let explained = block_on(store.explain(filter.clone())).expect("explains");
+        assert!(!explained.also.is_empty(), "another index tells of it, too: {explained}");
+        assert_eq!(block_on(store.query(filter.clone())).expect("answers").items, query::through(&filter, &after), "{text}");
+        assert_eq!(block_on(view.query(filter.clone())).expect("answers").items, query::through(&filter, &before), "{text}");
+    }
+}
+
 pub(super) fn g11_an_index_has_a_row_for_every_term_and_no_other(ground: &Ground) {
     let seam = ground.open();
     let store = seam.store();

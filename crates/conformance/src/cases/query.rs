@@ -50,7 +50,7 @@ fn keys(entries: &[Entry]) -> Vec<String> {
 }
 
 /// What the evaluator lets through of `entries`.
-fn through(filter: &Filter, entries: &[Entry]) -> Vec<Entry> {
+pub(super) fn through(filter: &Filter, entries: &[Entry]) -> Vec<Entry> {
     entries.iter().filter(|entry| matches(filter, entry)).cloned().collect()
 }
 

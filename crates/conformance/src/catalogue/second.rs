@@ -210,6 +210,8 @@ macro_rules! __catalogue_second {
         "G11" indexes {
             /// A value has another term than what is the same, or the same term as another value; or is not where it is looked for.
             g11_operators_mean_the_same_along_an_index
+            /// Of what one index finds, another one is asked for something else, or for what it was at another moment.
+            g11_what_is_in_two_indexes_is_looked_up_in_both
             /// A write forgets what an entry had, or what it has; a row stays when its entry has gone.
             g11_an_index_has_a_row_for_every_term_and_no_other
             /// What is written while an index is built is in it twice, or not at all; or what is deleted comes back.
