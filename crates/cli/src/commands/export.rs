@@ -4,11 +4,14 @@
 //! that an export of an import is byte for byte the export it came from. The last line counts the entries, so that a
 //! file that was cut off is noticed even where the cut is between two lines.
 //!
+//! The indexes of a namespace stand behind its entries, so that they are built once it is filled. Only an export with some in it
+//! has the form that knows of them: any other one is read by older programs, too.
+//!
 //! Everything is as of one moment, over all namespaces and however long it takes: a long export
 //! holds the log until it is done.
 
 use clap::Args;
-use larder::{Entry, Select, Store, View};
+use larder::{Entry, Index, Select, Store, View};
 use serde_json::json;
 
 use super::{holding::Holding, moment::AsOfArgument, selection::Keys};
@@ -18,8 +21,10 @@ use crate::{
     session::{Missing, Session},
 };
 
-/// The form that is written; `import` refuses forms it does not know.
-pub(super) const FORMAT: u64 = 1;
+/// The latest form that is written; `import` refuses forms it does not know.
+pub(super) const FORMAT: u64 = WITH_INDEXES;
+const PLAIN: u64 = 1;
+const WITH_INDEXES: u64 = 2;
 
 /// From how many bytes on an export holds the log. With less it waits for no reader, because that fits into a pipe, and is
 /// done sooner than a hold would be set.
@@ -39,7 +44,8 @@ pub(crate) struct ExportArguments {
     #[command(flatten)]
     keys: Keys,
 
-    /// Everything: the entries of all namespaces, and which namespaces were created with which metadata
+    /// Everything: the entries of all namespaces, which namespaces were created with which metadata, and which indexes
+    /// there are
     #[arg(long, conflicts_with_all = ["prefix", "glob", "namespace"])]
     all_namespaces: bool,
 
@@ -74,8 +80,13 @@ struct Export<'a> {
 impl Export<'_> {
     async fn everything(&mut self) -> Result<(), Failure> {
         let namespaces = self.store.list_namespaces_at(&self.view).await?;
-        self.begin()?;
-        for info in namespaces {
+        let mut indexes = Vec::with_capacity(namespaces.len());
+        for info in &namespaces {
+            let found = self.store.in_namespace(&info.namespace)?.indexes().await?;
+            indexes.push(found.into_iter().map(|info| info.index).collect::<Vec<Index>>());
+        }
+        self.begin(if indexes.iter().all(Vec::is_empty) { PLAIN } else { WITH_INDEXES })?;
+        for (info, indexes) in namespaces.into_iter().zip(indexes) {
             if info.registered {
                 let name = json!(info.namespace.as_str());
                 let metadata = info.metadata.as_str();
@@ -83,12 +94,20 @@ impl Export<'_> {
             }
             let view = self.view.within(&self.store.scope(&info.namespace)?)?;
             self.entries(&view, Select::all()).await?;
+            for index in indexes {
+                let paths: Vec<String> = index.paths().iter().map(ToString::to_string).collect();
+                let (namespace, paths) = (json!(info.namespace.as_str()), json!(paths));
+                let unique = index.is_unique();
+                self.output.line(format_args!(
+                    "{{\"larder\":\"index\",\"namespace\":{namespace},\"paths\":{paths},\"unique\":{unique}}}"
+                ))?;
+            }
         }
         self.end()
     }
 
     async fn part(&mut self, select: Select) -> Result<(), Failure> {
-        self.begin()?;
+        self.begin(PLAIN)?;
         let view = self.view.clone();
         self.entries(&view, select).await?;
         self.end()
@@ -109,8 +128,8 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), Failure> {
-        Ok(self.output.line(format_args!("{{\"larder\":\"export\",\"format\":{FORMAT}}}"))?)
+    fn begin(&mut self, format: u64) -> Result<(), Failure> {
+        Ok(self.output.line(format_args!("{{\"larder\":\"export\",\"format\":{format}}}"))?)
     }
 
     fn end(&mut self) -> Result<(), Failure> {

@@ -93,7 +93,8 @@ fn an_export_that_is_not_whole_is_refused_by_line() {
         (whole.replacen("\"entries\":13", "\"entries\":14", 1), "counts 14 entries, and 13 were found".to_owned()),
         (whole.replacen("\"version\":5", "\"version\":0", 1), "version 0 means absent".to_owned()),
         (whole.replacen("\"version\":5", "\"versoin\":5", 1), "unknown field `versoin`".to_owned()),
-        (whole.replacen("\"format\":1", "\"format\":2", 1), "line 1: the export has format 2".to_owned()),
+        (whole.replacen("\"format\":1", "\"format\":3", 1), "line 1: the export has format 3".to_owned()),
+        (whole.replacen("\"format\":1", "\"format\":0", 1), "line 1: the export has format 0".to_owned()),
         (format!("{whole}rubbish\n"), format!("line {}: ", lines.len() + 1)),
         (whole.replacen(lines[3], "rubbish", 1), "line 4: ".to_owned()),
     ] {
@@ -118,4 +119,48 @@ fn an_export_names_its_own_keys_and_namespaces() {
     assert_eq!(fresh.feed(&export.bytes, ["import", "-"]).status, 0);
     assert_eq!(fresh.ok(["get", "k", "-n", "wasm:by-use"]).text(), "w");
     assert_eq!(sandbox.run(["export", "--all-namespaces", "-n", "x"]).status, 2);
+}
+
+/// Behind the entries of their namespace, in the order in which they were created. Without any, an export is one that older
+/// programs read, too.
+#[test]
+fn indexes_go_along_with_an_export_of_everything() {
+    let sandbox = varied();
+    let plain = sandbox.ok(["export", "--all-namespaces"]);
+    for arguments in [&["name", "--unique"][..], &["$meta.\"a b\"", "tags[]"], &["a", "-n", "wasm:by-use"]] {
+        sandbox.ok([&["index", "create"], arguments].concat());
+    }
+    let export = sandbox.ok(["export", "--all-namespaces"]);
+    assert_eq!(plain.lines()[0], r#"{"larder":"export","format":1}"#);
+    assert_eq!(export.lines()[0], r#"{"larder":"export","format":2}"#);
+    let new: Vec<&str> = export.lines().into_iter().filter(|line| !plain.lines().contains(line)).skip(1).collect();
+    assert_eq!(
+        new,
+        [
+            r#"{"larder":"index","namespace":"default","paths":["name"],"unique":true}"#,
+            r#"{"larder":"index","namespace":"default","paths":["$meta.\"a b\"","tags[]"],"unique":false}"#,
+            r#"{"larder":"index","namespace":"wasm:by-use","paths":["a"],"unique":false}"#,
+        ]
+    );
+    assert_eq!(sandbox.ok(["export"]).lines()[0], plain.lines()[0], "a part of a store has none");
+
+    sandbox.write("export", &export.bytes);
+    let summary = sandbox.ok(["--store", "sqlite:copy.db", "import", "export", "--json"]).json();
+    assert_eq!((summary["entries"].as_u64(), summary["indexes"].as_u64()), (Some(13), Some(3)));
+    assert_eq!(sandbox.ok(["--store", "sqlite:copy.db", "export", "--all-namespaces"]).text(), export.text());
+    assert_eq!(sandbox.ok(["--store", "sqlite:copy.db", "index", "list"]).text(), sandbox.ok(["index", "list"]).text());
+
+    // What is there stays, unless that is to be refused.
+    sandbox.ok(["index", "drop", "name"]);
+    sandbox.ok(["index", "create", "name"]);
+    let again = sandbox.ok(["import", "export", "--if-absent", "--json"]).json();
+    assert_eq!(again["indexes"].as_u64(), Some(0));
+    let fresh = Sandbox::new();
+    fresh.ok(["index", "create", "name"]);
+    let refused = fresh.feed(&export.bytes, ["import", "-"]);
+    assert!(refused.status == 4 && refused.error.contains("the index on name is there already"), "{refused:?}");
+    for (line, part) in [(r#""paths":["name"]"#, r#""paths":["na..me"]"#), (r#""unique":true"#, r#""odd":true"#)] {
+        let answer = Sandbox::new().feed(export.text().replacen(line, part, 1), ["import", "-"]);
+        assert!(answer.status == 5 && answer.error.contains("line "), "{answer:?}");
+    }
 }

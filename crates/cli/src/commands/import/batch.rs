@@ -7,7 +7,7 @@ use std::{
     fmt,
 };
 
-use larder::{Action, Error, Key, Limits, Metadata, Namespace};
+use larder::{Action, Error, Index, Key, Limits, Metadata, Namespace};
 use tokio::sync::mpsc::Sender;
 
 /// How many records share a commit at most.
@@ -22,6 +22,10 @@ pub(super) enum Work {
     Namespace {
         namespace: Namespace,
         metadata: Metadata,
+    },
+    Index {
+        namespace: Namespace,
+        index: Index,
     },
     Bad {
         place: Place,
@@ -134,6 +138,12 @@ impl Feed {
     pub(super) fn namespace(&mut self, namespace: Namespace, metadata: Metadata) -> Result<(), Stop> {
         self.flush()?;
         self.send(Work::Namespace { namespace, metadata })
+    }
+
+    /// One index, of which everything that was there before it is in.
+    pub(super) fn index(&mut self, namespace: Namespace, index: Index) -> Result<(), Stop> {
+        self.flush()?;
+        self.send(Work::Index { namespace, index })
     }
 
     /// One bad record: the end, unless bad ones are to be skipped.

@@ -105,6 +105,7 @@ pub(crate) async fn run(session: &mut Session, arguments: ImportArguments) -> Re
         let step = match work.recv().await {
             Some(Work::Batch(batch)) => writer.batch(batch).await,
             Some(Work::Namespace { namespace, metadata }) => writer.namespace(&namespace, metadata).await,
+            Some(Work::Index { namespace, index }) => writer.index(&namespace, index).await,
             Some(Work::Bad { place, reason }) => {
                 summary.bad(place, reason);
                 Ok(())

@@ -6,7 +6,7 @@ use std::io::BufRead;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use larder::{
-    Action, ContentKind, Encodings, Error, ErrorKind, Key, Metadata, Namespace, Result, Timestamp, Value, Version,
+    Action, ContentKind, Encodings, Error, ErrorKind, Index, Key, Metadata, Namespace, Result, Timestamp, Value, Version,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -37,6 +37,9 @@ struct Fields {
     larder: Option<String>,
     // Of a namespace.
     name: Option<String>,
+    // Of an index.
+    paths: Option<Vec<String>>,
+    unique: Option<bool>,
     // Of the last line.
     entries: Option<u64>,
     // Of an entry.
@@ -63,6 +66,7 @@ fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue
 enum Parsed {
     Entry(Namespace, Key, Action),
     Namespace(Namespace, Metadata),
+    Index(Namespace, Index),
     End(u64),
 }
 
@@ -88,6 +92,7 @@ pub(super) fn lines(mut lines: Lines<impl BufRead>, only: Option<&Namespace>, fe
                 feed.record(&namespace, key, action)?;
             }
             Ok(Parsed::Namespace(namespace, metadata)) => feed.namespace(namespace, metadata)?,
+            Ok(Parsed::Index(namespace, index)) => feed.index(namespace, index)?,
             Ok(Parsed::End(entries)) => {
                 // A bad line may have been an entry.
                 if !(good..=good + bad).contains(&entries) {
@@ -114,7 +119,7 @@ pub(super) fn lines(mut lines: Lines<impl BufRead>, only: Option<&Namespace>, fe
 fn header(line: &[u8]) -> Result<()> {
     match serde_json::from_slice::<Header>(line) {
         Ok(header) if header.larder != "export" => Err(Error::invalid("this is no export of larder")),
-        Ok(Header { format: FORMAT, .. }) => Ok(()),
+        Ok(Header { format: 1..=FORMAT, .. }) => Ok(()),
         Ok(Header { format, .. }) => {
             let message = format!("the export has format {format}, and this program knows {FORMAT}: take a newer one");
             Err(Error::new(ErrorKind::Unsupported, message))
@@ -130,6 +135,11 @@ fn parse(line: &[u8], only: Option<&Namespace>) -> Result<Parsed> {
         Some("end") => Ok(Parsed::End(given(fields.entries, "entries")?)),
         Some("namespace") => {
             Ok(Parsed::Namespace(Namespace::new(given(fields.name, "name")?)?, metadata(fields.metadata.as_deref())?))
+        }
+        Some("index") => {
+            let index = Index::over(&given(fields.paths, "paths")?)?;
+            let index = if given(fields.unique, "unique")? { index.unique() } else { index };
+            Ok(Parsed::Index(Namespace::new(given(fields.namespace, "namespace")?)?, index))
         }
         Some(other) => Err(Error::invalid(format!("there are no lines of kind {other:?} in an export"))),
         None => entry(fields, only),

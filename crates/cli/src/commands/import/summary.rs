@@ -48,6 +48,7 @@ struct Row<'a> {
     skipped_bad: u64,
     bad: &'a [Bad],
     namespaces: u64,
+    indexes: u64,
 }
 
 impl Summary {
@@ -97,6 +98,7 @@ impl Summary {
                 skipped_bad: self.bad,
                 bad: &self.first_bad,
                 namespaces: totals.namespaces,
+                indexes: totals.indexes,
             };
             return Ok(session.output.json(&row)?);
         }
@@ -124,6 +126,7 @@ impl Summary {
                 "records were left out, as their keys were there",
             ),
             (totals.namespaces, "namespace was created", "namespaces were created"),
+            (totals.indexes, "index was created", "indexes were created"),
             (self.bad, "bad record was skipped", "bad records were skipped"),
         ] {
             if count > 0 {

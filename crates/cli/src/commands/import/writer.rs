@@ -1,6 +1,6 @@
 //! Commits batches, and counts what came of them.
 
-use larder::{Action, Condition, Error, ErrorKind, Expected, Key, Metadata, Namespace, Result, Revision, Store};
+use larder::{Action, Condition, Error, ErrorKind, Expected, Index, Key, Metadata, Namespace, Result, Revision, Store};
 
 use super::batch::{Batch, Existing, weight};
 
@@ -21,6 +21,8 @@ pub(super) struct Totals {
     /// The bytes of keys, values and metadata.
     pub(super) bytes: u64,
     pub(super) namespaces: u64,
+    /// Indexes that were created.
+    pub(super) indexes: u64,
     pub(super) revision: Option<Revision>,
     /// One of the entries, to try.
     pub(super) sample: Option<(Namespace, Key)>,
@@ -92,6 +94,20 @@ impl Writer {
     pub(super) async fn namespace(&mut self, namespace: &Namespace, metadata: Metadata) -> Result<()> {
         match self.store.create_namespace(namespace, metadata).await {
             Ok(()) => self.totals.namespaces += 1,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && self.existing != Existing::Refuse => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Creates an index. One on the same paths stays as it is, unless that is to be refused.
+    pub(super) async fn index(&mut self, namespace: &Namespace, index: Index) -> Result<()> {
+        let store = self.store.in_namespace(namespace)?;
+        if store.indexes().await?.iter().any(|info| info.index == index && info.building.is_none()) {
+            return Ok(());
+        }
+        match store.create_index(index).await {
+            Ok(()) => self.totals.indexes += 1,
             Err(error) if error.kind() == ErrorKind::AlreadyExists && self.existing != Existing::Refuse => {}
             Err(error) => return Err(error),
         }
