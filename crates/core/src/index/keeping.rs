@@ -170,11 +170,14 @@ pub fn build(
 /// That of `indexes`, which are those of a namespace, which is the same as `index`, if there is one.
 ///
 /// # Errors
-/// `AlreadyExists` when there is one on the same paths, of which one is unique and the other is not; `Limit` when there are too
+/// `Invalid` for an index of words that is to be unique; `AlreadyExists` when there is one on the same paths, of which one is unique and the other is not; `Limit` when there are too
 /// many to create one more.
 pub fn existing<'a>(indexes: &'a [IndexStatus], index: &Index) -> Result<Option<&'a IndexStatus>> {
+    if index.is_words() && index.is_unique() {
+        return Err(Error::invalid("an index of words cannot be unique: entries have words in common"));
+    }
     let mut kept = indexes.iter().filter(|status| status.state != IndexState::Dropped);
-    if let Some(there) = kept.clone().find(|status| status.index.paths() == index.paths()) {
+    if let Some(there) = kept.clone().find(|status| status.index.is_like(index)) {
         if there.index == *index {
             return Ok(Some(there));
         }

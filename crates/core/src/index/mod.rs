@@ -10,12 +10,15 @@
 //! * A path with `[]` makes a term for each different element. At most one path of an index has `[]` in it, and an entry has at
 //!   most [`Index::TERMS_MAX`] terms; a commit that would make more is refused as `Limit`.
 //! * A term has at most [`Term::BYTES_MAX`] bytes; what is longer is cut. Whoever reads an index looks at the entries again.
+//! * An [index of words](Index::words) keeps a term for each different word, as [`search`](crate::search) divides and folds texts.
+//!   An entry without words is not in it; one with more than [`Index::WORDS_MAX`] has a term that says so, and no other.
 //! * Under a unique index no two entries have the same term at the same time. What is missing is not compared; null is. An
 //!   entry that has expired at the commit's clock holds nothing any more.
 
 mod keeping;
 mod span;
 mod term;
+mod word;
 
 use std::fmt;
 
@@ -24,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use keeping::{Holder, Keeping, Work, build, existing};
 pub use span::{Choice, Order, Span, choices};
 pub use term::Term;
+pub use word::finding;
 
 use crate::{
     entry::Entry,
@@ -41,6 +45,8 @@ use crate::{
 /// let by_name = Index::over(["name.last", "name.first"])?;
 /// let one_each = Index::on("email")?.unique();
 /// assert_eq!(one_each.to_string(), "unique email");
+/// let to_search = Index::words(["title", "body"])?;
+/// assert_eq!(to_search.to_string(), "words title, body");
 /// # let _ = (by_age, by_name);
 /// # Ok::<_, larder_core::Error>(())
 /// ```
@@ -49,6 +55,7 @@ use crate::{
 pub struct Index {
     paths: Vec<Path>,
     unique: bool,
+    words: bool,
 }
 
 impl Index {
@@ -56,6 +63,9 @@ impl Index {
     pub const PATHS_MAX: usize = 8;
     /// The most terms of an entry in one index.
     pub const TERMS_MAX: usize = 1024;
+    /// The most different words of an entry that an index of words keeps; an entry with more of them is looked at by every
+    /// search.
+    pub const WORDS_MAX: usize = 4096;
     /// The most indexes of a namespace.
     pub const PER_NAMESPACE: usize = 16;
 
@@ -89,7 +99,27 @@ impl Index {
         if paths.iter().filter(|path| path.is_many()).count() > 1 {
             return Err(Error::invalid("at most one path of an index has [] in it"));
         }
-        Ok(Self { paths, unique: false })
+        Ok(Self { paths, unique: false, words: false })
+    }
+
+    /// An index of the words in the texts at and below `paths`; without any, in those of the whole value.
+    ///
+    /// It makes a [search](crate::Search) by words quick at these paths, and at those below them. No answer depends on it.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad path and for one that is named twice; `Limit` beyond [`Index::PATHS_MAX`].
+    pub fn words<P: IntoPath>(paths: impl IntoIterator<Item = P>) -> Result<Self> {
+        let mut paths = paths.into_iter().map(P::into_path).collect::<Result<Vec<_>>>()?;
+        if paths.is_empty() {
+            paths.push(Path::value());
+        }
+        if paths.len() > Self::PATHS_MAX {
+            return Err(Error::limit(format!("an index is over at most {} paths", Self::PATHS_MAX)));
+        }
+        if let Some(twice) = paths.iter().enumerate().find(|(at, path)| paths[..*at].contains(path)) {
+            return Err(Error::invalid(format!("an index names {} twice", twice.1)));
+        }
+        Ok(Self { paths, unique: false, words: true })
     }
 
     /// The same, and no two entries may have the same in it.
@@ -108,9 +138,19 @@ impl Index {
         self.unique
     }
 
+    /// Whether it is of words, and not of values.
+    pub fn is_words(&self) -> bool {
+        self.words
+    }
+
+    /// Whether it is on the same as `other`, unique or not.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.words == other.words && self.paths == other.paths
+    }
+
     /// Whether an entry can have several terms in it.
     pub fn is_many(&self) -> bool {
-        self.paths.iter().any(Path::is_many)
+        self.words || self.paths.iter().any(Path::is_many)
     }
 
     /// The terms of `entry`, each once and in order.
@@ -118,15 +158,21 @@ impl Index {
     /// # Errors
     /// `Limit` when they are more than [`Index::TERMS_MAX`].
     pub fn terms(&self, entry: &Entry) -> Result<Vec<Term>> {
-        term::terms(self, entry)
+        if self.words { Ok(word::terms(self, entry)) } else { term::terms(self, entry) }
     }
 }
 
-/// As in `unique email` and `name.last, name.first`; for sentences, with `#`, as in `unique index on email`.
+/// As in `unique email`, `name.last, name.first` and `words title, body`; for sentences, with `#`, as in `unique index on email`
+/// and `index of words in title, body`.
 impl fmt::Display for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.unique { "unique " } else { "" })?;
-        f.write_str(if f.alternate() { "index on " } else { "" })?;
+        f.write_str(match (f.alternate(), self.words) {
+            (true, true) => "index of words in ",
+            (true, false) => "index on ",
+            (false, true) => "words ",
+            (false, false) => "",
+        })?;
         for (at, path) in self.paths.iter().enumerate() {
             write!(f, "{}{path}", if at == 0 { "" } else { ", " })?;
         }
@@ -134,25 +180,28 @@ impl fmt::Display for Index {
     }
 }
 
-/// As it stands in JSON: `{"paths": ["email"], "unique": true}`.
+/// As it stands in JSON: `{"paths": ["email"], "unique": true}`, and `"words": true` where it is of words.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
     paths: Vec<String>,
     #[serde(default)]
     unique: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    words: bool,
 }
 
 impl TryFrom<Form> for Index {
     type Error = Error;
     fn try_from(form: Form) -> Result<Self> {
-        Ok(Self { unique: form.unique, ..Self::over(&form.paths)? })
+        let index = if form.words { Self::words(&form.paths) } else { Self::over(&form.paths) };
+        Ok(Self { unique: form.unique, ..index? })
     }
 }
 
 impl From<Index> for Form {
     fn from(index: Index) -> Self {
-        Self { paths: index.paths.iter().map(Path::to_string).collect(), unique: index.unique }
+        Self { paths: index.paths.iter().map(Path::to_string).collect(), unique: index.unique, words: index.words }
     }
 }
 

@@ -100,7 +100,7 @@ pub enum Order {
 
 /// How each of `indexes` that can help with `filter` and `sort` does so.
 pub fn choices(indexes: &[IndexStatus], filter: &Filter, sort: &Sort) -> Vec<Choice> {
-    let ready = indexes.iter().filter(|status| status.state == IndexState::Ready);
+    let ready = indexes.iter().filter(|status| status.state == IndexState::Ready && !status.index.is_words());
     ready.filter_map(|status| choice(status, filter, sort)).collect()
 }
 
@@ -236,7 +236,7 @@ impl Part {
 }
 
 /// What comes after everything that begins with `bytes`.
-fn after(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn after(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     while bytes.pop_if(|last| *last == u8::MAX).is_some() {}
     match bytes.last_mut() {

@@ -203,7 +203,7 @@ fn number(bytes: &mut Vec<u8>, value: Number) {
     bytes.extend_from_slice(&rest.to_be_bytes());
 }
 
-fn text(bytes: &mut Vec<u8>, value: &str) {
+pub(super) fn text(bytes: &mut Vec<u8>, value: &str) {
     beginning(bytes, value);
     bytes.push(END);
 }

@@ -89,6 +89,6 @@ pub use path::{IntoPath, Path, Root, Step};
 pub use plan::{Fit, Plan};
 pub use project::Row;
 pub use question::Question;
-pub(crate) use sight::{Sight, each};
+pub(crate) use sight::{Sight, each, texts};
 pub(crate) use sort::Rank;
 pub use sort::{By, Sort};

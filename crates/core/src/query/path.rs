@@ -102,6 +102,21 @@ impl Path {
         Self { root: Root::Key, steps: Vec::new() }
     }
 
+    /// The value, all of it.
+    pub(crate) fn value() -> Self {
+        Self { root: Root::Value, steps: Vec::new() }
+    }
+
+    /// The metadata, all of it.
+    pub(crate) fn metadata() -> Self {
+        Self { root: Root::Metadata, steps: Vec::new() }
+    }
+
+    /// The same, and one step further.
+    pub(crate) fn then(&self, name: String) -> Self {
+        Self { root: self.root, steps: self.steps.iter().cloned().chain([Step::Name(name)]).collect() }
+    }
+
     /// Where it begins.
     pub fn root(&self) -> Root {
         self.root

@@ -17,6 +17,20 @@ pub(super) fn elements<'a>(text: &'a [u8], visit: &mut dyn FnMut(&'a [u8]) -> bo
     reach(text, &[Step::Each], visit)
 }
 
+/// Shows `visit` every text inside of the array or object `text`, names aside, in the order in which they stand: what is
+/// between the quotes.
+pub(super) fn texts<'a>(text: &'a [u8], visit: &mut dyn FnMut(&'a [u8])) {
+    let mut at = 0;
+    while let Some(quote) = text[at..].iter().position(|byte| *byte == b'"') {
+        let start = at + quote;
+        let Some(end) = string(text, start) else { return };
+        at = end;
+        if text.get(blank(text, end)) != Some(&b':') {
+            visit(&text[start + 1..end - 1]);
+        }
+    }
+}
+
 fn from<'a>(text: &'a [u8], mut at: usize, steps: &[Step], visit: &mut dyn FnMut(&'a [u8]) -> bool) -> bool {
     for (taken, step) in steps.iter().enumerate() {
         let found = match (text.get(at), step) {

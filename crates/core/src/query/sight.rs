@@ -37,6 +37,22 @@ pub(crate) fn each<'a>(entry: &'a Entry, path: &Path, visit: &mut dyn FnMut(Sigh
     text.is_some_and(|text| scan::reach(text, path.steps(), &mut |raw| Sight::of(raw).is_some_and(&mut *visit)))
 }
 
+/// Shows `visit` every text at and below what `path` reaches in `entry`, in order.
+pub(crate) fn texts(entry: &Entry, path: &Path, visit: &mut dyn FnMut(&str)) {
+    each(entry, path, &mut |sight| {
+        match sight {
+            Sight::Text(text) => visit(&text),
+            Sight::Array(raw) | Sight::Object(raw) => scan::texts(raw, &mut |inside| {
+                if let Some(text) = scan::unescape(inside) {
+                    visit(&text);
+                }
+            }),
+            Sight::Null | Sight::Bool(_) | Sight::Number(_) => {}
+        }
+        false
+    });
+}
+
 impl<'a> Sight<'a> {
     /// The value that `raw` is the text of; `None` where it was damaged.
     pub(super) fn of(raw: &'a [u8]) -> Option<Self> {

@@ -111,7 +111,7 @@ impl Scope {
         self.sees_all()?;
         let Some(indexes) = self.engine().indexes() else { return Ok(false) };
         let found = indexes.list(Some(self.namespace().clone())).await?;
-        let same = |status: &IndexStatus| status.state != IndexState::Dropped && status.index.paths() == index.paths();
+        let same = |status: &IndexStatus| status.state != IndexState::Dropped && status.index.is_like(index);
         let Some(status) = found.into_iter().find(same) else { return Ok(false) };
         let dropped = drop(indexes, self, status).await;
         self.forget_indexes();

@@ -26,12 +26,22 @@ pub(in crate::store) enum Access {
 
 impl Access {
     /// The way to what `filter` lets through, of which the first `wanted` in the order of `sort` are asked for.
-    pub(super) async fn to(scope: &Scope, filter: &Filter, sort: &Sort, wanted: Option<usize>) -> Result<Self> {
+    pub(in crate::store) async fn to(scope: &Scope, filter: &Filter, sort: &Sort, wanted: Option<usize>) -> Result<Self> {
         let indexes = scope.known_indexes().await?;
         if indexes.is_empty() || super::sieve::range(scope, filter).is_one_key() {
             return Ok(Self::Keys);
         }
-        let mut choices = index::choices(&indexes, filter, sort);
+        let choices = index::choices(&indexes, filter, sort);
+        Self::by(scope, choices, filter, wanted).await
+    }
+
+    /// The best of `choices`, each of which leads to all that is wanted, or along the keys where there is none.
+    pub(in crate::store) async fn by(
+        scope: &Scope,
+        mut choices: Vec<Choice>,
+        filter: &Filter,
+        wanted: Option<usize>,
+    ) -> Result<Self> {
         // To walk all of an index for its order alone pays when the walk ends early.
         choices.retain(|choice| choice.is_bound || wanted.is_some());
         if let Some(at) = choices.iter().position(Choice::is_one_entry) {
@@ -86,13 +96,13 @@ async fn cost(scope: &Scope, choice: &Choice, filter: &Filter, wanted: Option<us
 }
 
 /// Entries that a filter lets through, in the order of one way.
-pub(super) enum Source<'a> {
+pub(in crate::store) enum Source<'a> {
     Keys(Box<Sieve<'a>>),
     Index(Box<Probe<'a>>),
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(scope: &'a Scope, moment: Moment, filter: &Filter, access: &Access) -> Result<Self> {
+    pub(in crate::store) fn new(scope: &'a Scope, moment: Moment, filter: &Filter, access: &Access) -> Result<Self> {
         Ok(match access {
             Access::Keys => Self::Keys(Box::new(Sieve::new(scope, moment, filter)?)),
             Access::Index(choice, also) => Self::Index(Box::new(Probe::new(scope, moment, filter, choice, also)?)),
@@ -112,7 +122,7 @@ impl<'a> Source<'a> {
 
     /// What is let through of the next entries, which may be nothing; `None` at the end. More than `wanted` may not be
     /// needed.
-    pub(super) async fn page(&mut self, wanted: usize) -> Result<Option<Vec<Entry>>> {
+    pub(in crate::store) async fn page(&mut self, wanted: usize) -> Result<Option<Vec<Entry>>> {
         match self {
             Self::Keys(sieve) => sieve.page(wanted).await,
             Self::Index(probe) => probe.page(wanted).await,
@@ -120,7 +130,7 @@ impl<'a> Source<'a> {
     }
 
     /// By which way to go instead, where this one turned out to lead nowhere: what came of it is not the answer.
-    pub(super) fn instead(self) -> Option<Access> {
+    pub(in crate::store) fn instead(self) -> Option<Access> {
         match self {
             Self::Keys(_) => None,
             Self::Index(probe) => probe.instead,
@@ -128,14 +138,22 @@ impl<'a> Source<'a> {
     }
 
     /// The revision that everything was read at.
-    pub(super) async fn settled(&self) -> Result<Revision> {
+    pub(in crate::store) async fn settled(&self) -> Result<Revision> {
         match self {
             Self::Keys(sieve) => sieve.settled().await,
             Self::Index(probe) => probe.settled().await,
         }
     }
 
-    pub(super) fn examined(&self) -> u64 {
+    /// The moment that everything is as of.
+    pub(in crate::store) fn moment(&self) -> Moment {
+        match self {
+            Self::Keys(sieve) => sieve.moment,
+            Self::Index(probe) => probe.moment,
+        }
+    }
+
+    pub(in crate::store) fn examined(&self) -> u64 {
         match self {
             Self::Keys(sieve) => sieve.examined,
             Self::Index(probe) => probe.examined,

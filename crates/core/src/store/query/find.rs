@@ -20,7 +20,7 @@ use crate::{
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What an answer is made of, to be counted.
-pub(super) trait Held {
+pub(in crate::store) trait Held {
     fn held(&self) -> usize;
 }
 
@@ -167,7 +167,8 @@ async fn sort<T: Held>(
     Ok(Matched { items, next, revision: source.settled().await?, examined: source.examined() })
 }
 
-fn hold(bytes: &mut usize, more: usize) -> Result<()> {
+/// Counts `more` bytes that an answer holds.
+pub(in crate::store) fn hold(bytes: &mut usize, more: usize) -> Result<()> {
     *bytes = bytes.saturating_add(more);
     if *bytes > ANSWER_BYTES_MAX {
         let message = format!("the answer would hold more than {ANSWER_BYTES_MAX} bytes at once: give it a limit");

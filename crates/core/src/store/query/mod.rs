@@ -10,7 +10,9 @@ mod find;
 mod probe;
 mod sieve;
 
+pub(super) use access::{Access, Source};
 pub use explain::Explanation;
+pub(super) use find::{Held, hold};
 use find::{find, tally};
 
 use super::{Scope, View, moment::Moment};

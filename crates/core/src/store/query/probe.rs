@@ -32,9 +32,9 @@ const LOOKUP_COST: u64 = 4;
 const UNDONE_MAX: usize = 16 * PAGE_ITEMS;
 
 /// Entries that a filter lets through, along an index.
-pub(super) struct Probe<'a> {
+pub(in crate::store) struct Probe<'a> {
     scope: &'a Scope,
-    moment: Moment,
+    pub(super) moment: Moment,
     matcher: Matcher,
     choice: Choice,
     also: Vec<(IndexId, Term)>,

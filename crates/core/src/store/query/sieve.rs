@@ -19,9 +19,9 @@ use crate::{
 const LOOSE_ITEMS_MIN: usize = 64;
 
 /// Entries in the order of their keys, of which a filter lets some through.
-pub(super) struct Sieve<'a> {
+pub(in crate::store) struct Sieve<'a> {
     scope: &'a Scope,
-    moment: Moment,
+    pub(super) moment: Moment,
     /// The whole filter.
     matcher: Matcher,
     filter: Filter,
