@@ -11,7 +11,7 @@ use larder::Durability;
 use crate::commands::lock;
 use crate::commands::{
     backup, bench, clear, commit, completions, delete, diff, doc, explain, export, history, hold, import, index, metadata,
-    namespaces, number, query, read, set, status, touch, trim, txn, watch,
+    namespaces, number, query, read, search, set, status, touch, trim, txn, watch,
 };
 
 /// The store that is used when none is named.
@@ -97,6 +97,7 @@ pub(crate) enum Command {
     Scan(read::ScanArguments),
     Count(read::CountArguments),
     Query(query::QueryArguments),
+    Search(search::SearchArguments),
     Explain(explain::ExplainArguments),
     /// Create, list and drop what makes queries fast
     #[command(subcommand)]

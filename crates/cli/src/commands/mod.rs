@@ -25,6 +25,7 @@ pub(crate) mod number;
 pub(crate) mod query;
 pub(crate) mod read;
 pub(crate) mod retention;
+pub(crate) mod search;
 pub(crate) mod selection;
 pub(crate) mod set;
 pub(crate) mod status;
@@ -45,6 +46,7 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Scan(arguments) => read::scan(session, arguments).await,
         Command::Count(arguments) => read::count(session, arguments).await,
         Command::Query(arguments) => query::run(session, arguments).await,
+        Command::Search(arguments) => search::run(session, arguments).await,
         Command::Explain(arguments) => explain::run(session, arguments).await,
         Command::Index(command) => index::run(session, command).await,
         Command::Clear(arguments) => clear::clear(session, arguments).await,

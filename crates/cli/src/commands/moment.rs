@@ -4,7 +4,8 @@ use std::{str::FromStr, time::Duration};
 
 use clap::Args;
 use larder::{
-    Answer, AsOf, Entry, Error, ErrorKind, Key, Pages, Question, Result, Revision, Select, Store, Timestamp, View,
+    Answer, AsOf, Entry, Error, ErrorKind, Hits, Key, Pages, Question, Result, Revision, Search, Select, Store, Timestamp,
+    View,
 };
 
 use super::read::absent;
@@ -116,6 +117,13 @@ impl Sight {
         match &self.view {
             Some(view) => view.ask(question).await,
             None => self.store.ask(question).await,
+        }
+    }
+
+    pub(crate) async fn search(&self, search: &Search) -> Result<Hits<Entry>> {
+        match &self.view {
+            Some(view) => view.search(search).await,
+            None => self.store.search(search).await,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::{
     text::{one_line, shortened},
 };
 
-/// How wide a column of a table may be, but the last one; longer ones are cut on a terminal.
+/// How wide a column of a table may be; what is longer is cut on a terminal.
 const COLUMN_CHARACTERS_MAX: usize = 60;
 
 /// Print the entries that a filter lets through, some of their fields, or an answer about all of them
@@ -83,7 +83,7 @@ fn entries(output: &mut Output, found: &Matched<Entry>) -> Result<(), Failure> {
         found.items.iter().try_for_each(|entry| output.line(entry.to_json_line()))?;
     } else {
         let cells = |entry: &Entry| vec![one_line(&entry.address.key), value_line(&entry.value, usize::MAX)];
-        table(output, &["key", "value"], found.items.iter().map(cells).collect())?;
+        table(output, &["key", "value"], found.items.iter().map(cells).collect(), COLUMN_CHARACTERS_MAX)?;
     }
     end(output, found.next.as_ref())
 }
@@ -97,7 +97,7 @@ fn rows(output: &mut Output, columns: &[String], found: &Matched<Row>) -> Result
             std::iter::once(one_line(&row.key)).chain(fields).collect()
         };
         let header: Vec<&str> = std::iter::once("key").chain(columns.iter().map(String::as_str)).collect();
-        table(output, &header, found.items.iter().map(cells).collect())?;
+        table(output, &header, found.items.iter().map(cells).collect(), COLUMN_CHARACTERS_MAX)?;
     }
     end(output, found.next.as_ref())
 }
@@ -137,7 +137,7 @@ fn aggregate(output: &mut Output, aggregated: &Aggregated) -> Result<(), Failure
         Aggregated::Groups(groups) => {
             let name = |value: &Option<Json>| value.as_ref().map_or_else(|| "(missing)".to_owned(), cell);
             let cells = groups.iter().map(|group| vec![group.count.to_string(), name(&group.value)]).collect();
-            table(output, &["count", "value"], cells)?;
+            table(output, &["count", "value"], cells, COLUMN_CHARACTERS_MAX)?;
         }
     }
     Ok(())
@@ -151,17 +151,17 @@ fn cell(value: &Json) -> String {
     }
 }
 
-/// On a terminal with a header and aligned; else a line a row, and tabs between.
-fn table(output: &mut Output, header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+/// On a terminal with a header, aligned, and no column wider than `most`; else a line a row, and tabs between.
+pub(super) fn table(output: &mut Output, header: &[&str], rows: Vec<Vec<String>>, most: usize) -> io::Result<()> {
     if !output.is_terminal() {
-        return Ok(rows.iter().try_for_each(|row| output.line(row.join("\t")))?);
+        return rows.iter().try_for_each(|row| output.line(row.join("\t")));
     }
-    Ok(aligned(header, rows).iter().try_for_each(|line| output.line(line))?)
+    aligned(header, rows, most).iter().try_for_each(|line| output.line(line))
 }
 
-fn aligned(header: &[&str], rows: Vec<Vec<String>>) -> Vec<String> {
+fn aligned(header: &[&str], rows: Vec<Vec<String>>, most: usize) -> Vec<String> {
     let header = header.iter().map(|name| one_line(name)).collect();
-    let short = |cell: String| shortened(&cell, COLUMN_CHARACTERS_MAX).into_owned();
+    let short = |cell: String| shortened(&cell, most).into_owned();
     let rows: Vec<Vec<String>> =
         std::iter::once(header).chain(rows).map(|row: Vec<String>| row.into_iter().map(short).collect()).collect();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -180,8 +180,8 @@ mod tests {
     #[test]
     fn a_table_is_aligned_by_characters() {
         let rows = [["größe", "1"], ["k", "two"]].map(|row| row.map(str::to_owned).to_vec()).to_vec();
-        assert_eq!(aligned(&["key", "value"], rows), ["key    value", "größe  1", "k      two"]);
-        let long = aligned(&["key"], vec![vec!["x".repeat(100)]]);
+        assert_eq!(aligned(&["key", "value"], rows, 60), ["key    value", "größe  1", "k      two"]);
+        let long = aligned(&["key"], vec![vec!["x".repeat(100)]], 60);
         assert_eq!(long[1].chars().count(), 61);
     }
 }

@@ -22,6 +22,7 @@ mod races;
 mod resumes;
 mod sandbox;
 mod script;
+mod searches;
 mod statuses;
 mod transactions;
 mod trims;

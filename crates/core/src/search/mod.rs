@@ -50,6 +50,18 @@ use crate::{
     query::{Filter, IntoPath},
 };
 
+impl From<Words> for Search {
+    fn from(words: Words) -> Self {
+        Self::new(Some(words), None)
+    }
+}
+
+impl From<Near> for Search {
+    fn from(near: Near) -> Self {
+        Self::new(None, Some(near))
+    }
+}
+
 /// What to look for, among which entries, and how much of it is wanted.
 ///
 /// ```
