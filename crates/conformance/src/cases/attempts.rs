@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use futures_lite::future::block_on;
-use larder_core::{Condition, Glob, Isolation, Key, Result, Revision, Scope, Select, Value, WatchBuilder};
+use larder_core::{Condition, Glob, Isolation, Key, Result, Revision, Scope, Search, Select, Value, WatchBuilder};
 
 use crate::ground::{key, metadata, seconds};
 
@@ -131,6 +131,15 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         t.delete("a").expect("deletes");
         let seen = everything!(guest, t);
         t.rollback();
+        seen
+    }),
+    ("to search", |guest| {
+        let mut seen = String::new();
+        for text in ["hidden", "old new 1", "hid* +1 2", "1 -hidden"] {
+            (guest.disturb)();
+            let found = block_on(guest.scope.search(&Search::words(text).expect("words").limit(100)));
+            tell(&mut seen, &found.map(|found| (found.hits, found.total, found.examined)));
+        }
         seen
     }),
     ("to learn what a key was", |guest| {

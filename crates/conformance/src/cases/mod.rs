@@ -29,6 +29,7 @@ mod records;
 mod refused;
 mod retaining;
 mod revision;
+mod search;
 mod transact;
 mod transaction;
 mod trimming;

@@ -53,6 +53,12 @@ macro_rules! __catalogue_second {
             /// What has expired, or belongs to a neighbour, is found by a filter and by nothing else.
             g11_a_query_sees_what_is_there
         }
+        "G11" search {
+            /// An engine searches by itself: other words, other scores, another order, or another moment.
+            g11_a_search_answers_the_same_everywhere
+            /// What has expired, or is no JSON, is found, or counts for how rare a word is.
+            g11_a_search_sees_what_is_there
+        }
         "G12" guest {
             /// A guest reads, lists, counts, watches or is told something of a neighbour, or is disturbed by one.
             g12_a_guest_learns_nothing_of_its_neighbours
