@@ -26,11 +26,19 @@ pub(crate) enum IndexCommand {
     /// Print every index of the namespace, in the order in which they were created
     List,
     /// Drop the index on these paths; exit status 3 if there is none
-    #[command(after_help = "Examples:\n  larder index drop email\n  larder index drop name.last name.first")]
+    #[command(after_help = "\
+Examples:
+  larder index drop email
+  larder index drop name.last name.first
+  larder index drop --words title body")]
     Drop {
         /// The paths, in the order in which `larder index list` prints them
-        #[arg(required = true, value_name = "PATH")]
+        #[arg(required_unless_present = "words", value_name = "PATH")]
         paths: Vec<String>,
+
+        /// The index of the words there
+        #[arg(long)]
+        words: bool,
     },
 }
 
@@ -50,33 +58,40 @@ every process that keeps the store open.
 With --unique no two entries may have the same in it: a write that would make it so is a conflict. What is missing is not \
 compared, null is, and what has expired holds nothing any more.
 
+With --words it is one of the words in the texts at these paths, or in all texts of the values, for `larder search`.
+
 A namespace has at most 16 indexes, an index at most 8 paths, and an entry at most 1,024 different elements in one.
 
 Examples:
   larder index create age
   larder index create email --unique
   larder index create 'dependencies[].name' -n packages
-  larder index create name.last name.first       for filters on name.last, and for both")]
+  larder index create name.last name.first       for filters on name.last, and for both
+  larder index create --words title body         for `larder search`")]
 pub(crate) struct CreateArguments {
     /// The paths, the most important one first
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "words", value_name = "PATH")]
     paths: Vec<String>,
 
     /// Refuse that two entries have the same
     #[arg(long)]
     unique: bool,
+
+    /// Index the words of texts, for `larder search`
+    #[arg(long, conflicts_with = "unique")]
+    words: bool,
 }
 
 pub(crate) async fn run(session: &mut Session, command: IndexCommand) -> Result<(), Failure> {
     match command {
         IndexCommand::Create(arguments) => create(session, arguments).await,
         IndexCommand::List => list(session).await,
-        IndexCommand::Drop { paths } => drop(session, &paths).await,
+        IndexCommand::Drop { paths, words } => drop(session, &paths, words).await,
     }
 }
 
 async fn create(session: &mut Session, arguments: CreateArguments) -> Result<(), Failure> {
-    let index = index(&arguments.paths)?;
+    let index = index(&arguments.paths, arguments.words)?;
     let index = if arguments.unique { index.unique() } else { index };
     let store = session.open(Missing::Create).await?;
     let call = session.call();
@@ -132,20 +147,19 @@ async fn list(session: &mut Session) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn drop(session: &mut Session, paths: &[String]) -> Result<(), Failure> {
-    let index = index(paths)?;
+async fn drop(session: &mut Session, paths: &[String], words: bool) -> Result<(), Failure> {
+    let index = index(paths, words)?;
     let store = session.open(Missing::Tell).await?;
-    let on = one_line(&index.to_string());
+    let what = one_line(&format!("{index:#}"));
     if !store.drop_index(&index).await? {
-        let error =
-            Error::new(ErrorKind::NotFound, format!("there is no index on {on} in namespace {:?}", store.namespace()));
+        let error = Error::new(ErrorKind::NotFound, format!("there is no {what} in namespace {:?}", store.namespace()));
         return Err(Failure::hinted(error, format!("`{} index list` shows what is there", session.call())));
     }
-    Ok(session.output.done(&json!({ "dropped": names(&index) }), format_args!("dropped the index on {on}"))?)
+    Ok(session.output.done(&json!({ "dropped": names(&index) }), format_args!("dropped the {what}"))?)
 }
 
-/// The index on `paths`; what is wrong with one is said with that one.
-fn index(paths: &[String]) -> Result<Index> {
+/// The index on `paths`, or of the words there; what is wrong with one is said with that one.
+fn index(paths: &[String], words: bool) -> Result<Index> {
     let path = |text: &String| {
         Path::parse(text).map_err(|error| {
             let (message, short) = (error.message(), shortened(text, PATH_CHARACTERS_MAX));
@@ -153,7 +167,8 @@ fn index(paths: &[String]) -> Result<Index> {
             Error::new(error.kind(), format!("in the path {short:?}{fault}"))
         })
     };
-    Index::over(paths.iter().map(path).collect::<Result<Vec<Path>>>()?)
+    let paths = paths.iter().map(path).collect::<Result<Vec<Path>>>()?;
+    if words { Index::words(paths) } else { Index::over(paths) }
 }
 
 fn names(index: &Index) -> Vec<String> {
@@ -161,14 +176,20 @@ fn names(index: &Index) -> Vec<String> {
 }
 
 fn as_json(index: &Index) -> Value {
-    json!({ "paths": names(index), "unique": index.is_unique() })
+    let mut json = json!({ "paths": names(index), "unique": index.is_unique() });
+    if index.is_words() {
+        json["words"] = true.into();
+    }
+    json
 }
 
 /// Why an index was not created, and what to do about that.
 fn refused(error: Error, call: &str, index: &Index) -> Failure {
     let paths: Vec<String> = names(index).iter().map(|path| shell(path)).collect();
     let hint = match error.kind() {
-        ErrorKind::AlreadyExists => format!("`{call} index drop {}` drops it", paths.join(" ")),
+        ErrorKind::AlreadyExists => {
+            format!("`{call} index drop {}{}` drops it", if index.is_words() { "--words " } else { "" }, paths.join(" "))
+        }
         ErrorKind::InvalidState => {
             "no index was created; make them differ, or leave --unique away, and create it again".to_owned()
         }

@@ -43,7 +43,7 @@ what is found by both comes first. Scores can be compared within one answer only
 With --json every entry is a line, with its \"score\" and its \"highlights\": where its words are. Their \"marks\" say from \
 which character of \"text\" to which.
 
-An index makes it quick: of words, at the paths that are searched or above them.
+An index of words at the paths that are searched, or above them, makes it quick: `larder index create --words title body`.
 
 Examples:
   larder search 'rust +async \"green thr\"*'

@@ -63,6 +63,23 @@ fn with_json_every_hit_is_a_line_of_json() {
 }
 
 #[test]
+fn an_index_of_words_is_created_by_its_paths() {
+    let sandbox = Sandbox::new();
+    for (arguments, expected) in [
+        (&["--words", "title", "body"][..], "created the index of words in title, body\n"),
+        (&["--words"], "created the index of words in $value\n"),
+    ] {
+        let answer = sandbox.ok([&["--store", "memory:", "index", "create"], arguments].concat());
+        assert_eq!(answer.text(), expected, "{arguments:?}");
+    }
+    let answer = sandbox.ok(["--store", "memory:", "index", "create", "--words", "title", "--json"]);
+    assert_eq!(answer.json(), json!({"created": true, "paths": ["title"], "unique": false, "words": true}));
+    assert_eq!(sandbox.run(["index", "create", "--words", "--unique", "title"]).status, 2);
+    let missing = sandbox.run(["index", "drop", "--words", "title"]);
+    assert_eq!(missing.status, 3);
+}
+
+#[test]
 fn a_bad_search_is_told_where() {
     let sandbox = notes();
     for (arguments, status, expected) in [
