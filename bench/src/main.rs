@@ -9,6 +9,7 @@ mod memory;
 mod query;
 mod raw;
 mod report;
+mod search;
 mod sqlite;
 mod time;
 mod watch;
@@ -86,6 +87,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("sqlite index: set") {
         index::sets(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("sqlite search: two words") || wanted("memory search") {
+        search::words(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("sqlite search: nearest") {
+        search::vectors(&mut report, &runtime, directory.path())?;
     }
     if wanted("import") {
         import::measure(&mut report, directory.path(), options.entries, options.program.as_deref())?;
