@@ -57,7 +57,7 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
     },
     Campaign {
         name: "judges",
-        about: "64 tasks write while schemas change, a hundred times, on each engine",
+        about: "64 tasks write while a schema changes, fifty times, on each engine",
         package: "larder-facets",
         target: "documents",
         filter: "races::",
