@@ -61,17 +61,18 @@ async fn what_was_written_comes_back_exactly() -> Result<()> {
 /// same.
 #[tokio::test]
 async fn an_index_holds_for_documents() -> Result<()> {
-    let store = larder::open("memory:").await?;
-    let people = Documents::new(&store).collection("people")?;
-    people.scope().create_index(Index::on("name")?.unique()).await?;
-    people.insert(&json!({"name": "Ann"})).id("ann").await?;
-    people.insert(&json!({"name": "Bob"})).id("bob").await?;
-    assert_eq!(kind(people.insert(&json!({"name": "Ann"})).await), Err(ErrorKind::Conflict));
-    let patch = Patch::merge(&json!({"name": "Ann"}))?;
-    let taken = people.patch("bob", patch).await.expect_err("it is taken");
-    assert!(taken.to_string().contains("in the unique index"), "told at once, and why: {taken}");
-    let found = people.find::<serde_json::Value>(field("name").eq("Bob")).await?;
-    assert_eq!((found.items.len(), found.examined), (1, 1));
+    for place in everywhere().await? {
+        let people = place.people().await?;
+        people.scope().create_index(Index::on("name")?.unique()).await?;
+        people.insert(&json!({"name": "Ann"})).id("ann").await?;
+        people.insert(&json!({"name": "Bob"})).id("bob").await?;
+        assert_eq!(kind(people.insert(&json!({"name": "Ann"})).await), Err(ErrorKind::Conflict), "{}", place.engine);
+        let patch = Patch::merge(&json!({"name": "Ann"}))?;
+        let taken = people.patch("bob", patch).await.expect_err("it is taken");
+        assert!(taken.to_string().contains("in the unique index"), "told at once, and why: {taken}");
+        let found = people.find::<serde_json::Value>(field("name").eq("Bob")).await?;
+        assert_eq!((found.items.len(), found.examined), (1, 1), "{}", place.engine);
+    }
     Ok(())
 }
 
