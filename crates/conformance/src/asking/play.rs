@@ -316,7 +316,7 @@ impl Play<'_> {
     /// Lets `deeds` happen one after the other, between the pieces of an index; what uniqueness does not allow does not.
     fn meanwhile(&self, deeds: &[Deed]) {
         let (scope, world) = (self.scope.clone(), self.stage.world.clone());
-        let mut deeds = deeds.to_vec().into_iter();
+        let mut deeds = Vec::from(deeds).into_iter();
         let act = move || {
             if let Some(deed) = deeds.next() {
                 drop(commit(&scope, world.now(), &[deed]));

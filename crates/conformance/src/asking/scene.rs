@@ -22,7 +22,7 @@ pub(super) enum Act {
     Look,
     /// Time goes by, so many seconds.
     Wait(u64),
-    Ask(Ask),
+    Ask(Box<Ask>),
 }
 
 /// A write.
@@ -90,7 +90,7 @@ impl Scene {
                     2 | 3 => acts.push(Act::Write((0..1 + random.below(4)).map(|_| palette.deed(random)).collect())),
                     _ => {}
                 }
-                acts.push(Act::Ask(palette.ask(random)));
+                acts.push(Act::Ask(Box::new(palette.ask(random))));
             }
         }
         Self(acts)
@@ -143,7 +143,7 @@ impl Scene {
             let Act::Ask(ask) = act else { continue };
             for simpler in ask.simpler() {
                 let mut acts = self.0.clone();
-                acts[at] = Act::Ask(simpler);
+                acts[at] = Act::Ask(Box::new(simpler));
                 all.push(Self(acts));
             }
         }
@@ -234,7 +234,8 @@ impl fmt::Display for Act {
             Self::Drop(index) => write!(f, "drop the index on {index}"),
             Self::Look => f.write_str("note the moment"),
             Self::Wait(seconds) => write!(f, "wait for {seconds} seconds"),
-            Self::Ask(Ask { question, prefix, then, behind, on, meanwhile }) => {
+            Self::Ask(ask) => {
+                let Ask { question, prefix, then, behind, on, meanwhile } = &**ask;
                 write!(f, "ask {}", question.to_json())?;
                 let prefixed = if prefix.is_empty() { String::new() } else { format!("; keys that begin with {prefix:?}") };
                 f.write_str(&prefixed)?;

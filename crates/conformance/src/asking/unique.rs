@@ -13,8 +13,9 @@ fn combinations(index: &Index, entry: &Entry) -> Vec<Vec<Json>> {
     let mut all = vec![Vec::new()];
     for path in index.paths() {
         let values = values(entry, path);
-        let with =
-            |before: &Vec<Json>| values.iter().map(|value| [&before[..], &[value.clone()]].concat()).collect::<Vec<_>>();
+        let with = |before: &Vec<Json>| {
+            values.iter().map(|value| [&before[..], std::slice::from_ref(value)].concat()).collect::<Vec<_>>()
+        };
         all = all.iter().flat_map(with).collect();
     }
     all
