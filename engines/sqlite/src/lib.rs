@@ -4,6 +4,8 @@
 //! read with the `sqlite3` shell. Several processes may use it at the same time. One writes at a time; readers block
 //! neither it nor each other.
 //!
+//! Indexes are rows beside the entries. The size of the file counts them; what a namespace or the store takes does not.
+//!
 //! ```
 //! use larder_sqlite::{SqliteConfig, SqliteEngine};
 //! # let directory = tempfile::tempdir().unwrap();

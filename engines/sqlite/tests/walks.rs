@@ -3,9 +3,9 @@
 use futures_lite::future::block_on;
 use larder_conformance::TestWorld;
 use larder_core::{
-    Action, Address, Commit, Durability, Engine, Entry, Index, Key, MetadataChange, Namespace, Range, StoreId, Timestamp,
-    Value, World, Write,
-    engine::{IndexWalk, Indexes, Walked},
+    Action, Address, Commit, Durability, Engine, Entry, Index, Key, MetadataChange, Namespace, Range, Revision, StoreId,
+    Timestamp, Trim, Value, World, Write,
+    engine::{EngineStatus, IndexWalk, Indexes, Walked},
     index::{IndexId, IndexState, Span},
 };
 use larder_sqlite::{SqliteConfig, SqliteEngine};
@@ -106,6 +106,32 @@ fn a_page_looks_at_a_bounded_number_of_rows() {
         }
         assert_eq!(keys(&pages), expected);
     }
+    block_on(filled.engine.close()).expect("closes");
+}
+
+/// The rows of an index are nobody's entries; and when it was dropped and removed, a trim gives their space back.
+#[test]
+fn what_a_dropped_index_took_is_given_back() {
+    let filled = Filled::with((0..3000).map(|n| (format!("k/{n}"), format!(r#"{{"n":"{n:0200}"}}"#))));
+    let status = || block_on(filled.engine.status(Timestamp::EPOCH)).expect("answers");
+    let trim = || {
+        let trim = Trim { through: Revision::ZERO, ids_before: Timestamp::EPOCH, namespace: None };
+        block_on(filled.engine.trim(trim)).expect("trims");
+    };
+    trim();
+    let with = status();
+    let indexes = filled.engine.indexes().expect("it keeps indexes");
+    assert!(block_on(indexes.drop(filled.id)).expect("drops"));
+    let mut steps = 0;
+    while block_on(indexes.advance(filled.id, 500, Timestamp::EPOCH)).expect("goes on").is_some() {
+        steps += 1;
+    }
+    assert_eq!(steps, 5, "a step removes 500 rows, and the last one the index, too");
+    trim();
+    let without = status();
+    let size = |status: &EngineStatus| status.size.expect("a file has a size");
+    assert!(size(&with) - size(&without) > 3000 * 200, "{} and {}", size(&with), size(&without));
+    assert_eq!((with.entries, with.bytes, with.changes), (without.entries, without.bytes, without.changes));
     block_on(filled.engine.close()).expect("closes");
 }
 
