@@ -87,7 +87,7 @@ pub(crate) fn words(report: &mut Report, runtime: &Runtime, directory: &Path) ->
     let scans = &mut || search(&in_file, &asked, SEARCHES, u64::from(ENTRIES));
     let likes = &mut || (0..SEARCHES).for_each(|_| assert!(like() > LIMIT));
     let [ours, other] = in_turns(SEARCHES * ENTRIES, [scans, likes]);
-    report.row(format!("sqlite search: two words, no index, entries looked at"), ours, other, "LIKE, not ranked", 0.0);
+    report.row("sqlite search: two words, no index, entries looked at", ours, other, "LIKE, not ranked", 0.0);
 
     let full = Connection::open_in_memory()?;
     full.execute_batch("CREATE VIRTUAL TABLE texts USING fts5(body, tokenize = 'unicode61'); BEGIN")?;

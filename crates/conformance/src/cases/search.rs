@@ -55,23 +55,26 @@ fn searches() -> Vec<Search> {
     all.iter().flat_map(|search| [3, 100].map(|limit| search.clone().limit(limit))).collect()
 }
 
+/// How many entries hold the words, and of each that was found its key, the bits of its score, and where the words are.
+type Told = (u64, Vec<(String, u64, String)>);
+
 /// What was found, to the last bit of each score; times and revisions are those of each store.
-fn told(found: &Hits<Entry>) -> Vec<(String, u64, String)> {
+fn told(found: Hits<Entry>) -> Told {
     let told = |hit: &larder_core::Hit<Entry>| {
         assert!(!hit.item.value.bytes().is_empty(), "an entry comes whole");
         (hit.item.address.key.as_str().to_owned(), hit.score.to_bits(), format!("{:?}", hit.highlights))
     };
-    found.hits.iter().map(told).collect()
+    (found.total, found.hits.iter().map(told).collect())
 }
 
-fn now(store: &Store) -> Vec<(u64, Vec<(String, u64, String)>)> {
+fn now(store: &Store) -> Vec<Told> {
     let found = searches().into_iter().map(|search| block_on(store.search(&search)).expect("answers"));
-    found.map(|found| (found.total, told(&found))).collect()
+    found.map(told).collect()
 }
 
-fn then(view: &View) -> Vec<(u64, Vec<(String, u64, String)>)> {
+fn then(view: &View) -> Vec<Told> {
     let found = searches().into_iter().map(|search| block_on(view.search(&search)).expect("answers"));
-    found.map(|found| (found.total, told(&found))).collect()
+    found.map(told).collect()
 }
 
 fn write(store: &Store, from: usize, to: usize) {
