@@ -95,12 +95,9 @@ impl Export<'_> {
             let view = self.view.within(&self.store.scope(&info.namespace)?)?;
             self.entries(&view, Select::all()).await?;
             for index in indexes {
-                let paths: Vec<String> = index.paths().iter().map(ToString::to_string).collect();
-                let (namespace, paths) = (json!(info.namespace.as_str()), json!(paths));
-                let unique = index.is_unique();
-                self.output.line(format_args!(
-                    "{{\"larder\":\"index\",\"namespace\":{namespace},\"paths\":{paths},\"unique\":{unique}}}"
-                ))?;
+                // In its own form, which knows all that an index can be.
+                let (namespace, index) = (json!(info.namespace.as_str()), json!(index));
+                self.output.line(format_args!("{{\"larder\":\"index\",\"namespace\":{namespace},\"index\":{index}}}"))?;
             }
         }
         self.end()

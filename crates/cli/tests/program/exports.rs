@@ -127,7 +127,13 @@ fn an_export_names_its_own_keys_and_namespaces() {
 fn indexes_go_along_with_an_export_of_everything() {
     let sandbox = varied();
     let plain = sandbox.ok(["export", "--all-namespaces"]);
-    for arguments in [&["name", "--unique"][..], &["$meta.\"a b\"", "tags[]"], &["a", "-n", "wasm:by-use"]] {
+    for arguments in [
+        &["name", "--unique"][..],
+        &["$meta.\"a b\"", "tags[]"],
+        &["title", "--words"],
+        &["--words"],
+        &["a", "-n", "wasm:by-use"],
+    ] {
         sandbox.ok([&["index", "create"], arguments].concat());
     }
     let export = sandbox.ok(["export", "--all-namespaces"]);
@@ -137,16 +143,18 @@ fn indexes_go_along_with_an_export_of_everything() {
     assert_eq!(
         new,
         [
-            r#"{"larder":"index","namespace":"default","paths":["name"],"unique":true}"#,
-            r#"{"larder":"index","namespace":"default","paths":["$meta.\"a b\"","tags[]"],"unique":false}"#,
-            r#"{"larder":"index","namespace":"wasm:by-use","paths":["a"],"unique":false}"#,
+            r#"{"larder":"index","namespace":"default","index":{"paths":["name"],"unique":true}}"#,
+            r#"{"larder":"index","namespace":"default","index":{"paths":["$meta.\"a b\"","tags[]"],"unique":false}}"#,
+            r#"{"larder":"index","namespace":"default","index":{"paths":["title"],"unique":false,"words":true}}"#,
+            r#"{"larder":"index","namespace":"default","index":{"paths":["$value"],"unique":false,"words":true}}"#,
+            r#"{"larder":"index","namespace":"wasm:by-use","index":{"paths":["a"],"unique":false}}"#,
         ]
     );
     assert_eq!(sandbox.ok(["export"]).lines()[0], plain.lines()[0], "a part of a store has none");
 
     sandbox.write("export", &export.bytes);
     let summary = sandbox.ok(["--store", "sqlite:copy.db", "import", "export", "--json"]).json();
-    assert_eq!((summary["entries"].as_u64(), summary["indexes"].as_u64()), (Some(13), Some(3)));
+    assert_eq!((summary["entries"].as_u64(), summary["indexes"].as_u64()), (Some(13), Some(5)));
     assert_eq!(sandbox.ok(["--store", "sqlite:copy.db", "export", "--all-namespaces"]).text(), export.text());
     assert_eq!(sandbox.ok(["--store", "sqlite:copy.db", "index", "list"]).text(), sandbox.ok(["index", "list"]).text());
 

@@ -38,8 +38,7 @@ struct Fields {
     // Of a namespace.
     name: Option<String>,
     // Of an index.
-    paths: Option<Vec<String>>,
-    unique: Option<bool>,
+    index: Option<Index>,
     // Of the last line.
     entries: Option<u64>,
     // Of an entry.
@@ -137,9 +136,7 @@ fn parse(line: &[u8], only: Option<&Namespace>) -> Result<Parsed> {
             Ok(Parsed::Namespace(Namespace::new(given(fields.name, "name")?)?, metadata(fields.metadata.as_deref())?))
         }
         Some("index") => {
-            let index = Index::over(&given(fields.paths, "paths")?)?;
-            let index = if given(fields.unique, "unique")? { index.unique() } else { index };
-            Ok(Parsed::Index(Namespace::new(given(fields.namespace, "namespace")?)?, index))
+            Ok(Parsed::Index(Namespace::new(given(fields.namespace, "namespace")?)?, given(fields.index, "index")?))
         }
         Some(other) => Err(Error::invalid(format!("there are no lines of kind {other:?} in an export"))),
         None => entry(fields, only),
