@@ -7,6 +7,7 @@ mod commits;
 mod crashes;
 mod identities;
 mod indexes;
+mod kept;
 mod logs;
 mod moments;
 mod names;
@@ -14,6 +15,7 @@ mod pasts;
 mod queries;
 mod reads;
 mod rooms;
+mod uniques;
 
 use std::{
     fmt::Debug,
@@ -30,7 +32,7 @@ use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Filter, Index,
     Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
     engine::{Capabilities, EngineStatus, Filtered, IndexWalk, Indexes, Page, Pushdown, Resolution, Scan, Walked},
-    index::{IndexId, IndexStatus, Span},
+    index::{IndexId, IndexStatus},
     memory::MemoryEngine,
     query::{Condition, Fit, matches},
 };
@@ -236,33 +238,6 @@ impl Honest {
         block_on(self.engine().commit(vec![commit])).swap_remove(0)
     }
 
-    fn create_index(&self, namespace: Namespace, index: Index) -> Result<IndexStatus> {
-        self.note(Deed::CreateIndex(namespace.clone(), index.clone()));
-        block_on(Indexes::create(&self.engine(), namespace, index))
-    }
-
-    fn drop_index(&self, id: IndexId) -> Result<bool> {
-        self.note(Deed::DropIndex(id));
-        block_on(Indexes::drop(&self.engine(), id))
-    }
-
-    fn advance(&self, id: IndexId, limit: usize, now: Timestamp) -> Result<Option<IndexStatus>> {
-        self.note(Deed::Advance(id, limit, now));
-        block_on(self.engine().advance(id, limit, now))
-    }
-
-    fn list_indexes(&self, namespace: Option<Namespace>) -> Result<Vec<IndexStatus>> {
-        block_on(Indexes::list(&self.engine(), namespace))
-    }
-
-    fn walk(&self, walk: IndexWalk) -> Result<Option<Snapshot<Walked>>> {
-        block_on(self.engine().walk(walk))
-    }
-
-    fn estimate(&self, id: IndexId, spans: Vec<Span>, most: usize) -> Result<usize> {
-        block_on(self.engine().estimate(id, spans, most))
-    }
-
     fn resolve(&self, id: CommitId) -> Result<Resolution> {
         self.note(Deed::Resolve(id));
         block_on(self.engine().resolve(id))
@@ -305,7 +280,7 @@ pub(crate) type Make = fn() -> Arc<dyn Lie>;
 pub(crate) fn all() -> Vec<Make> {
     let reading = [logs::all(), moments::all(), pasts::all(), queries::all(), reads::all()].concat();
     let writing = [commits::all(), crashes::all(), identities::all(), names::all(), rooms::all()].concat();
-    [reading, writing, indexes::all()].concat()
+    [reading, writing, indexes::all(), uniques::all()].concat()
 }
 
 /// A place for one store that lies.
@@ -426,32 +401,6 @@ impl Engine for Liar {
 
     fn indexes(&self) -> Option<&dyn Indexes> {
         Some(self)
-    }
-}
-
-impl Indexes for Liar {
-    fn list(&self, namespace: Option<Namespace>) -> BoxFuture<'_, Result<Vec<IndexStatus>>> {
-        now(self.open().and_then(|honest| self.lie.list_indexes(honest, namespace)))
-    }
-
-    fn create(&self, namespace: Namespace, index: Index) -> BoxFuture<'_, Result<IndexStatus>> {
-        now(self.open().and_then(|honest| self.lie.create_index(honest, namespace, index)))
-    }
-
-    fn drop(&self, id: IndexId) -> BoxFuture<'_, Result<bool>> {
-        now(self.open().and_then(|honest| self.lie.drop_index(honest, id)))
-    }
-
-    fn advance(&self, id: IndexId, limit: usize, at: Timestamp) -> BoxFuture<'_, Result<Option<IndexStatus>>> {
-        now(self.open().and_then(|honest| self.lie.advance(honest, id, limit, at)))
-    }
-
-    fn walk(&self, walk: IndexWalk) -> BoxFuture<'_, Result<Option<Snapshot<Walked>>>> {
-        now(self.open().and_then(|honest| self.lie.walk(honest, walk)))
-    }
-
-    fn estimate(&self, id: IndexId, spans: Vec<Span>, most: usize) -> BoxFuture<'_, Result<usize>> {
-        now(self.open().and_then(|honest| honest.estimate(id, spans, most)))
     }
 }
 
