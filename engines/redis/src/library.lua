@@ -1,0 +1,309 @@
+-- What is asked of a store in one step, and the one way in which it is changed.
+--
+-- Nothing is decided here: what a check or a write means stands in Rust, once for all engines. Numbers of the store pass
+-- through as bytes, because Lua's are doubles; only sizes, counts and milliseconds are reckoned with. Texts are never
+-- compared with < or >, which would follow the locale of the server.
+--
+-- KEYS[1] is the key of the state. Every other key has its name, but for the last five letters.
+
+local HEADER = 48 -- bytes of an entry before its encodings, as in entry.rs
+local GLANCE = 256 -- enough of most entries to hold all but the value
+local BATCH = 512
+
+local function named(keys, name)
+  return string.sub(keys[1], 1, -6) .. name
+end
+
+local function state(keys)
+  return redis.call('GET', keys[1])
+end
+
+-- How many bytes of an entry come before its value, from its first 48.
+local function ahead(header)
+  local a, b, c, d, e, f = string.byte(header, 43, 48)
+  return HEADER + a * 256 + b + ((c * 256 + d) * 256 + e) * 256 + f
+end
+
+-- An entry without its value, and how many bytes it has with it.
+local function glance(key)
+  local head = redis.call('GETRANGE', key, 0, GLANCE - 1)
+  if #head < HEADER then
+    return false, 0
+  end
+  local wanted = ahead(head)
+  if wanted > #head then
+    head = redis.call('GETRANGE', key, 0, wanted - 1)
+  else
+    head = string.sub(head, 1, wanted)
+  end
+  return head, redis.call('STRLEN', key)
+end
+
+-- What is remembered of ids, what is stored at addresses (whole, or without values), what namespaces take.
+local function gather(keys, args)
+  local at = 1
+  local function list(width, each)
+    local count, answers = tonumber(args[at]), {}
+    at = at + 1
+    for _ = 1, count do
+      each(answers, args[at], args[at + 1])
+      at = at + width
+    end
+    return answers
+  end
+  local receipts, entries, usage = named(keys, 'receipts'), named(keys, 'e:'), named(keys, 'usage')
+  local function receipt(answers, id)
+    answers[#answers + 1] = redis.call('HGET', receipts, id)
+  end
+  local function entry(answers, whole, member)
+    local key, found, size = entries .. member, nil, nil
+    if whole == '1' then
+      found = redis.call('GET', key)
+      size = found and #found or 0
+    else
+      found, size = glance(key)
+    end
+    answers[#answers + 1] = found
+    answers[#answers + 1] = size
+  end
+  local function taken(answers, namespace)
+    answers[#answers + 1] = redis.call('HGET', usage, namespace)
+  end
+  return { state(keys), list(1, receipt), list(2, entry), list(1, taken) }
+end
+
+-- from, to, whether backwards, limit, now, whether with entries, bytes at most: a page of the order.
+local function scan(keys, args)
+  local order, expiry, entries = named(keys, 'order'), named(keys, 'expiry'), named(keys, 'e:')
+  local command = args[3] == '1' and 'ZREVRANGEBYLEX' or 'ZRANGEBYLEX'
+  local from, limit, now, most = args[1], tonumber(args[4]), tonumber(args[5]), tonumber(args[7])
+  local stale = redis.call('ZCOUNT', expiry, '-inf', args[5]) > 0
+  local batch = math.min(limit + 1, BATCH)
+  local items, found, bytes = {}, 0, 0
+  while true do
+    local members = redis.call(command, order, from, args[2], 'LIMIT', 0, batch)
+    for _, member in ipairs(members) do
+      local at = stale and redis.call('ZSCORE', expiry, member)
+      if not at or tonumber(at) > now then
+        if found == limit or bytes >= most then
+          return { state(keys), 1, items }
+        end
+        found = found + 1
+        items[#items + 1] = member
+        if args[6] == '1' then
+          local entry = redis.call('GET', entries .. member)
+          bytes = bytes + (entry and #entry or 0)
+          items[#items + 1] = entry
+        end
+      end
+    end
+    if #members < batch then
+      return { state(keys), 0, items }
+    end
+    from = '(' .. members[#members]
+  end
+end
+
+-- from, to, now: how many stand in the order, and everything that has expired anywhere.
+local function count(keys, args)
+  local found = redis.call('ZLEXCOUNT', named(keys, 'order'), args[1], args[2])
+  return { state(keys), found, redis.call('ZRANGEBYSCORE', named(keys, 'expiry'), '-inf', args[3]) }
+end
+
+-- now: how many entries have expired, and their bytes without those of keys; then these keys.
+local function status(keys, args)
+  local stale, bytes = redis.call('ZRANGEBYSCORE', named(keys, 'expiry'), '-inf', args[1]), 0
+  local entries = named(keys, 'e:')
+  for _, member in ipairs(stale) do
+    local header = redis.call('GETRANGE', entries .. member, 0, HEADER - 1)
+    if #header == HEADER then
+      local first, second = string.byte(header, 43, 44)
+      bytes = bytes + redis.call('STRLEN', entries .. member) - HEADER - first * 256 - second
+    end
+  end
+  return { state(keys), string.format('%.0f', bytes), stale }
+end
+
+-- earliest, latest, how many to pass over, limit: what expires between.
+local function expiring(keys, args)
+  local expiry = named(keys, 'expiry')
+  return { state(keys), redis.call('ZRANGEBYSCORE', expiry, args[1], args[2], 'LIMIT', args[3], args[4]) }
+end
+
+local function floors(keys)
+  return redis.call('HGETALL', named(keys, 'floors'))
+end
+
+-- from, to, whether backwards, limit: rows of the log, whole commits.
+local function records(keys, args)
+  local log, limit, rows = named(keys, 'log'), tonumber(args[4]), nil
+  local function append(more)
+    for _, row in ipairs(more) do
+      rows[#rows + 1] = row
+    end
+  end
+  if args[3] == '1' then
+    rows = redis.call('ZREVRANGEBYLEX', log, args[1], args[2], 'LIMIT', 0, limit)
+    if #rows > 0 and #rows == limit then
+      local last = rows[#rows]
+      append(redis.call('ZREVRANGEBYLEX', log, '(' .. last, '[' .. string.sub(last, 1, 8)))
+    end
+  else
+    rows = redis.call('ZRANGEBYLEX', log, args[1], args[2], 'LIMIT', 0, limit)
+    if #rows > 0 and #rows == limit then
+      local last = rows[#rows]
+      append(redis.call('ZRANGEBYLEX', log, '(' .. last, '[' .. string.sub(last, 1, 8) .. '\255'))
+    end
+  end
+  return { state(keys), floors(keys), rows }
+end
+
+-- from, to, whether backwards, limit: rows of the log by key.
+local function history(keys, args)
+  local command = args[3] == '1' and 'ZREVRANGEBYLEX' or 'ZRANGEBYLEX'
+  local rows = redis.call(command, named(keys, 'history'), args[1], args[2], 'LIMIT', 0, args[4])
+  return { state(keys), floors(keys), rows }
+end
+
+-- from and to in the log, from and to in its rows by key: how many there are.
+local function measure(keys, args)
+  local log, history = named(keys, 'log'), named(keys, 'history')
+  return {
+    state(keys),
+    redis.call('ZLEXCOUNT', log, args[1], args[2]),
+    redis.call('ZLEXCOUNT', history, args[3], args[4]),
+  }
+end
+
+-- bytes at most, then rows of the log: for each whether it is still there, what was before, what it became. Ends early
+-- when that is too much.
+local function sides(keys, args)
+  local log, history = named(keys, 'log'), named(keys, 'history')
+  local entries, befores = named(keys, 'e:'), named(keys, 'b:')
+  local answers, bytes = {}, 0
+  for index = 2, #args do
+    if bytes >= tonumber(args[1]) then
+      break
+    end
+    local row = args[index]
+    local place, member, before, after = string.sub(row, 1, 10), string.sub(row, 29), false, false
+    local there = redis.call('ZSCORE', log, row)
+    if there and string.byte(row, 28) == 1 then
+      before = redis.call('GET', befores .. place)
+    end
+    local kind = string.byte(row, 19)
+    if there and (kind == 1 or kind == 2) then
+      local own = member .. '\0'
+      local next = redis.call('ZRANGEBYLEX', history, '(' .. own .. place, '[' .. own .. '\255', 'LIMIT', 0, 1)[1]
+      if next then
+        after = redis.call('GET', befores .. string.sub(next, -10))
+      else
+        after = redis.call('GET', entries .. member)
+      end
+    end
+    bytes = bytes + (before and #before or 0) + (after and #after or 0)
+    answers[#answers + 1] = there and 1 or 0
+    answers[#answers + 1] = before
+    answers[#answers + 1] = after
+  end
+  return { state(keys), floors(keys), answers }
+end
+
+-- bytes at most, then places: what was before them. Ends early when that is too much.
+local function undone(keys, args)
+  local befores, answers, bytes = named(keys, 'b:'), {}, 0
+  for index = 2, #args do
+    if bytes >= tonumber(args[1]) then
+      break
+    end
+    local before = redis.call('GET', befores .. args[index])
+    bytes = bytes + (before and #before or 0)
+    answers[#answers + 1] = before
+  end
+  return { state(keys), floors(keys), answers }
+end
+
+-- places: their rows in the log.
+local function rows(keys, args)
+  local log, answers = named(keys, 'log'), {}
+  for _, place in ipairs(args) do
+    answers[#answers + 1] = redis.call('ZRANGEBYLEX', log, '[' .. place, '[' .. place .. '\255', 'LIMIT', 0, 1)[1] or false
+  end
+  return { state(keys), answers }
+end
+
+-- an id (or nothing), limit: the newest id, and ids before that one.
+local function ids(keys, args)
+  local all = named(keys, 'ids')
+  local newest = redis.call('ZREVRANGEBYLEX', all, '+', '-', 'LIMIT', 0, 1)[1] or false
+  local old = args[1] == '' and {} or redis.call('ZRANGEBYLEX', all, '-', '(' .. args[1], 'LIMIT', 0, args[2])
+  return { state(keys), newest, old }
+end
+
+-- Every command that may stand in a change.
+local COMMANDS = {
+  { 'MSET', 'e:', 'x' },
+  { 'RENAME', 'e:', 'b:' },
+  { 'UNLINK', 'e:', 'b:' },
+  { 'ZADD', 'order', '0', 'x' },
+  { 'ZREM', 'order', 'x' },
+  { 'HSET', 'usage', 'x', 'x' },
+  { 'HDEL', 'usage', 'x' },
+}
+
+-- The state as it has to be ('' for none) and as it becomes; how many entries go into the log as they stand, each with
+-- its place there; then commands, each with the number of its words.
+--
+-- A function that fails half-way is not rolled back. So whatever could fail is tried first, and an answer of 0 or an error
+-- says that nothing has been changed.
+local function write(keys, args)
+  if (state(keys) or '') ~= args[1] then
+    return 0
+  end
+  for _, command in ipairs(COMMANDS) do
+    local words = { command[1], named(keys, command[2]), unpack(command, 3) }
+    if command[1] == 'RENAME' or command[1] == 'UNLINK' then
+      words[3] = named(keys, command[3])
+    end
+    if not redis.acl_check_cmd(unpack(words)) then
+      return redis.error_reply('NOPERM the user may not run ' .. command[1] .. ' on the keys of the store')
+    end
+  end
+  local entries, befores, moved = named(keys, 'e:'), named(keys, 'b:'), tonumber(args[3])
+  for index = 1, moved do
+    if redis.call('EXISTS', entries .. args[2 + 2 * index]) == 0 then
+      return redis.error_reply('LARDERDAMAGED an entry is gone')
+    end
+  end
+
+  -- Nothing below can be refused.
+  redis.call('SET', keys[1], args[2])
+  for index = 1, moved do
+    redis.call('RENAME', entries .. args[2 + 2 * index], befores .. args[3 + 2 * index])
+  end
+  local at = 4 + 2 * moved
+  while at <= #args do
+    local words = tonumber(args[at])
+    redis.call(unpack(args, at + 1, at + words))
+    at = at + words + 1
+  end
+  return 1
+end
+
+local function reads(name, callback)
+  redis.register_function({ function_name = LIBRARY .. '_' .. name, callback = callback, flags = { 'no-writes' } })
+end
+
+reads('gather', gather)
+reads('scan', scan)
+reads('count', count)
+reads('status', status)
+reads('expiring', expiring)
+reads('records', records)
+reads('history', history)
+reads('measure', measure)
+reads('sides', sides)
+reads('undone', undone)
+reads('rows', rows)
+reads('ids', ids)
+redis.register_function({ function_name = LIBRARY .. '_write', callback = write })

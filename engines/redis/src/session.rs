@@ -1,0 +1,247 @@
+//! A session: one connection, over which many callers ask without waiting for each other.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    vec,
+};
+
+use bytes::Bytes;
+use larder_core::{Error, ErrorKind, Result};
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value, aio::MultiplexedConnection};
+
+use crate::{
+    config::RedisConfig,
+    error::{Attempt, Failure, corrupt, explain, unavailable},
+    library, runtime,
+};
+
+/// A connection to the server, with the functions at its other end.
+pub(crate) struct Session {
+    connection: MultiplexedConnection,
+    gone: AtomicBool,
+    /// The key of the state, which every function is given.
+    state: Arc<str>,
+}
+
+/// A function to be called, with what it is told, or a command of the server's own.
+pub(crate) struct Call {
+    command: Cmd,
+}
+
+impl Session {
+    /// Connects, without having looked at what is there.
+    pub(crate) async fn connect(config: &RedisConfig, state: Arc<str>) -> Result<Self> {
+        let client = Client::open(config.server.clone()).map_err(|error| not_connected(config, &error))?;
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(config.patience))
+            .set_response_timeout(Some(config.patience));
+        let config = config.clone();
+        runtime::elsewhere(async move {
+            let connecting = client.get_multiplexed_async_connection_with_config(&settings);
+            // The driver bounds its steps, and looking up a name is none of them.
+            let connected = tokio::time::timeout(config.patience, connecting).await;
+            let late = |_| unavailable(format!("the server at {} has not answered", config.place()));
+            let connection = connected.map_err(late)?.map_err(|error| not_connected(&config, &error))?;
+            Ok(Self { connection, gone: AtomicBool::new(false), state })
+        })
+        .await
+    }
+
+    /// Whether the connection is known to be gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Asks, and brings the functions if somebody has emptied the server of them.
+    pub(crate) async fn call(&self, call: &Call) -> Attempt<Value> {
+        match self.run(&call.command).await {
+            Err(Failure::Refused(error)) if is_missing(&error) => {
+                self.load().await?;
+                self.run(&call.command).await
+            }
+            other => other,
+        }
+    }
+
+    /// Runs a command.
+    pub(crate) async fn run(&self, command: &Cmd) -> Attempt<Value> {
+        let mut connection = self.connection.clone();
+        match runtime::within(connection.send_packed_command(command)).await? {
+            Ok(Value::ServerError(error)) => Err(RedisError::from(error).into()),
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                let failure = Failure::from(error);
+                if matches!(failure, Failure::Lost(_)) {
+                    // What was asked after this is not answered in time either.
+                    self.gone.store(true, Ordering::Release);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Calls a function that reads.
+    pub(crate) async fn ask(&self, call: &Call) -> Attempt<Answers> {
+        match self.call(call).await? {
+            Value::Array(answers) => Ok(Answers(answers.into_iter())),
+            _ => Err(odd().into()),
+        }
+    }
+
+    /// Calls the function that writes; whether it did.
+    pub(crate) async fn write(&self, call: &Call) -> Attempt<bool> {
+        match self.call(call).await? {
+            Value::Int(done) => Ok(done == 1),
+            _ => Err(odd().into()),
+        }
+    }
+
+    /// Makes sure that the functions are there.
+    pub(crate) async fn load(&self) -> Attempt<()> {
+        match self.run(redis::cmd("FUNCTION").arg("LOAD").arg(library::code())).await {
+            Err(Failure::Refused(error)) if says(&error, "already exists") => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// A function that reads.
+    pub(crate) fn function(&self, name: &str) -> Call {
+        Call::reading(name, &self.state)
+    }
+
+    /// The function that writes.
+    pub(crate) fn writing(&self) -> Call {
+        Call::new("FCALL", "write", &self.state)
+    }
+
+    pub(crate) fn state(&self) -> &str {
+        &self.state
+    }
+}
+
+impl From<Cmd> for Call {
+    fn from(command: Cmd) -> Self {
+        Self { command }
+    }
+}
+
+impl Call {
+    /// A function that reads, over the store with this key of its state.
+    pub(crate) fn reading(name: &str, state: &str) -> Self {
+        Self::new("FCALL_RO", name, state)
+    }
+
+    fn new(command: &str, name: &str, state: &str) -> Self {
+        let mut command = redis::cmd(command);
+        command.arg(format!("{}_{name}", *library::NAME)).arg(1).arg(state);
+        Self { command }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<[u8]>) -> Self {
+        self.push(arg);
+        self
+    }
+
+    pub(crate) fn push(&mut self, arg: impl AsRef<[u8]>) {
+        self.command.arg(arg.as_ref());
+    }
+
+    pub(crate) fn number(self, number: impl ToString) -> Self {
+        self.arg(number.to_string())
+    }
+
+    pub(crate) fn flag(self, flag: bool) -> Self {
+        self.arg(if flag { "1" } else { "0" })
+    }
+}
+
+/// What a function answers, part by part.
+pub(crate) struct Answers(vec::IntoIter<Value>);
+
+impl Answers {
+    /// What `value` holds.
+    pub(crate) fn of(value: Value) -> Result<Self> {
+        match value {
+            Value::Array(values) => Ok(Self(values.into_iter())),
+            _ => Err(odd()),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The next part, which is bytes or nothing.
+    pub(crate) fn bytes(&mut self) -> Result<Option<Bytes>> {
+        match self.0.next() {
+            Some(Value::BulkString(bytes)) => Ok(Some(bytes.into())),
+            Some(Value::Nil) => Ok(None),
+            _ => Err(odd()),
+        }
+    }
+
+    /// The next part, which is bytes.
+    pub(crate) fn some_bytes(&mut self) -> Result<Bytes> {
+        self.bytes()?.ok_or_else(odd)
+    }
+
+    /// The next part, which is a number.
+    pub(crate) fn number(&mut self) -> Result<u64> {
+        match self.0.next() {
+            Some(Value::Int(number)) => u64::try_from(number).map_err(|_| odd()),
+            Some(Value::BulkString(text)) => {
+                std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).ok_or_else(odd)
+            }
+            _ => Err(odd()),
+        }
+    }
+
+    /// The next part, which has parts of its own.
+    pub(crate) fn list(&mut self) -> Result<Self> {
+        self.0.next().map_or_else(|| Err(odd()), Self::of)
+    }
+
+    /// The parts that are left, which are bytes.
+    pub(crate) fn all_bytes(mut self) -> Result<Vec<Bytes>> {
+        (0..self.len()).map(|_| self.some_bytes()).collect()
+    }
+}
+
+fn odd() -> Error {
+    corrupt("the server answers what it was not asked")
+}
+
+fn says(error: &Error, words: &str) -> bool {
+    error.to_string().contains(words)
+}
+
+fn is_missing(error: &Error) -> bool {
+    error.kind() == ErrorKind::Internal && says(error, "Function not found")
+}
+
+/// Why there is no connection.
+fn not_connected(config: &RedisConfig, error: &RedisError) -> Error {
+    let (place, user) = (config.place(), config.user());
+    let said = error.to_string();
+    if error.kind() == redis::ErrorKind::AuthenticationFailed || ["NOAUTH", "WRONGPASS"].iter().any(|code| said.contains(code)) {
+        let message = format!("the server at {place} does not let the user {user:?} in: wrong password, or none");
+        return Error::new(ErrorKind::Denied, message).engine("redis");
+    }
+    if said.contains("DB index is out of range") {
+        let message = format!("the server at {place} has no database {}", config.server.redis_settings().db());
+        return Error::new(ErrorKind::NotFound, message).engine("redis");
+    }
+    if error.code().is_some() {
+        return explain(error);
+    }
+    unavailable(format!("the server at {place} cannot be reached")).caused_by(said)
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("state", &self.state).finish_non_exhaustive()
+    }
+}

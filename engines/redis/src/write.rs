@@ -1,0 +1,163 @@
+//! The second trip of a group: everything it makes of the store, in one step that happens whole or not at all.
+
+use larder_core::{CommitId, Receipt, Timestamp, Usage};
+
+use crate::{
+    entry,
+    group::{Before, Group},
+    head::{Head, write_usage},
+    keeper::Keeper,
+    layout::{Keys, Place, member, row},
+    line::Line,
+    receipt,
+    session::{Call, Session},
+};
+
+/// How many words a command has at most: Lua takes some thousands.
+const WORDS_MAX: usize = 1000;
+
+/// A change to be made: which entries go into the log as they stand, and commands.
+pub(crate) struct Change<'a> {
+    keys: &'a Keys,
+    moved: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Commands that take many things, by the words before them.
+    many: Vec<(Many, Vec<Vec<u8>>)>,
+}
+
+/// A command that takes many things at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Many {
+    command: &'static str,
+    /// The key it is about, for those that are about one.
+    key: Option<&'static str>,
+    /// How many words a thing has.
+    words: usize,
+}
+
+impl<'a> Change<'a> {
+    pub(crate) fn new(keys: &'a Keys) -> Self {
+        Self { keys, moved: Vec::new(), many: Vec::new() }
+    }
+
+    fn many(&mut self, command: &'static str, key: Option<&'static str>, words: Vec<Vec<u8>>) {
+        let many = Many { command, key, words: words.len() };
+        match self.many.iter_mut().find(|(other, _)| *other == many) {
+            Some((_, all)) => all.extend(words),
+            None => self.many.push((many, words)),
+        }
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.many("MSET", None, vec![key, value]);
+    }
+
+    fn unlink(&mut self, key: Vec<u8>) {
+        self.many("UNLINK", None, vec![key]);
+    }
+
+    /// Forgets what was before the change at `place`.
+    pub(crate) fn forget(&mut self, place: Place) {
+        self.unlink(self.keys.before(place));
+    }
+
+    pub(crate) fn insert(&mut self, set: &'static str, member: Vec<u8>, score: i64) {
+        self.many("ZADD", Some(set), vec![score.to_string().into(), member]);
+    }
+
+    pub(crate) fn remove(&mut self, set: &'static str, member: Vec<u8>) {
+        self.many("ZREM", Some(set), vec![member]);
+    }
+
+    pub(crate) fn field(&mut self, hash: &'static str, field: Vec<u8>, value: Vec<u8>) {
+        self.many("HSET", Some(hash), vec![field, value]);
+    }
+
+    pub(crate) fn no_field(&mut self, hash: &'static str, field: Vec<u8>) {
+        self.many("HDEL", Some(hash), vec![field]);
+    }
+
+    /// What a namespace takes from here on; of nothing, nothing is stored.
+    pub(crate) fn usage(&mut self, namespace: Vec<u8>, usage: Usage) {
+        match usage == Usage::default() {
+            true => self.no_field("usage", namespace),
+            false => self.field("usage", namespace, write_usage(usage)),
+        }
+    }
+
+    /// Remembers what became of a commit; without a receipt it is fenced.
+    pub(crate) fn remember(&mut self, id: CommitId, receipt: Option<&Receipt>) {
+        let id = id.as_bytes().to_vec();
+        self.field("receipts", id.clone(), receipt.map(receipt::write).unwrap_or_default());
+        self.insert("ids", id, 0);
+    }
+
+    /// The call that makes this change if the state is `state`, and `head` the next one.
+    pub(crate) fn call(self, session: &Session, state: &[u8], head: &Head) -> Call {
+        let mut call = session.writing().arg(state).arg(head.write()).number(self.moved.len());
+        for (member, place) in &self.moved {
+            call.push(member);
+            call.push(place);
+        }
+        for (Many { command, key, words }, things) in &self.many {
+            for part in things.chunks(WORDS_MAX / words * words) {
+                call = call.number(1 + usize::from(key.is_some()) + part.len()).arg(command);
+                if let Some(key) = key {
+                    call.push(self.keys.named(key));
+                }
+                part.iter().for_each(|word| call.push(word));
+            }
+        }
+        call
+    }
+}
+
+/// What `group` has come to.
+pub(crate) fn change<'a>(keeper: &'a Keeper, group: &Group) -> Change<'a> {
+    let mut change = Change::new(&keeper.keys);
+    for line in &group.changes {
+        let member = member(&line.address);
+        let has_before = !matches!(line.before, Before::Nothing);
+        let written = Line { place: line.place, at: line.at, kind: line.kind, bytes: line.bytes, has_before, member: &member };
+        change.insert("log", written.write(), 0);
+        change.insert("history", row(&member, line.place), 0);
+        match &line.before {
+            Before::Nothing => {}
+            Before::Standing => change.moved.push((member, line.place.bytes().to_vec())),
+            Before::Entry(entry) => change.put(keeper.keys.before(line.place), entry::write(entry)),
+        }
+    }
+    for (address, slot) in group.slots.iter().filter(|(_, slot)| slot.changed) {
+        let member = member(address);
+        let expires_at = slot.stored.as_ref().and_then(|stored| stored.entry.expires_at).map(Timestamp::as_millis);
+        match expires_at {
+            Some(at) => change.insert("expiry", member.clone(), at),
+            None if slot.stood_expiring => change.remove("expiry", member.clone()),
+            None => {}
+        }
+        match &slot.stored {
+            Some(stored) => {
+                change.put(keeper.keys.entry(&member), entry::write(&stored.entry));
+                if !slot.stood {
+                    change.insert("order", member, 0);
+                }
+            }
+            None => {
+                change.unlink(keeper.keys.entry(&member));
+                if slot.stood {
+                    change.remove("order", member);
+                }
+            }
+        }
+    }
+    for (id, receipt) in &group.receipts {
+        change.remember(*id, Some(receipt));
+    }
+    for (namespace, (before, after)) in &group.usages {
+        let name = namespace.as_str().as_bytes().to_vec();
+        if after == before {
+            continue;
+        }
+        change.usage(name, *after);
+    }
+    change
+}
