@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use futures_util::future::join_all;
 use larder_core::{Address, Check, Commit, CommitId, Namespace, Range, Result, Revision, Timestamp, decide};
 
 use crate::{
@@ -73,11 +74,11 @@ pub(crate) async fn gather(session: &Session, keeper: &Keeper, commits: &[&Commi
         let usage = usages.bytes()?.map_or(Ok(Default::default()), |usage| read_usage(&usage))?;
         group.usages.insert(namespace.clone(), (usage, usage));
     }
-    for one in &wanted.unchanged {
-        let eye = Eye { session, state: &state };
-        let Some(floors) = eye.floors().await? else { return Ok(None) };
-        group.floors = floors;
-        let Some(past) = eye.past(one, &group.head, &group.floors).await? else { return Ok(None) };
+    group.floors = Floors::read(answers.list()?)?;
+    let eye = Eye { session, state: &state };
+    let pasts = join_all(wanted.unchanged.iter().map(|one| eye.past(one, &group.head, &group.floors))).await;
+    for (one, past) in wanted.unchanged.iter().zip(pasts) {
+        let Some(past) = past? else { return Ok(None) };
         group.pasts.insert((one.commit, one.check), past);
     }
     Ok(Some(Gathered { group, state }))
@@ -147,14 +148,8 @@ impl Eye<'_> {
     /// What a function answers; `None` when the state is no longer the same.
     async fn ask(&self, call: Call) -> Attempt<Option<Answers>> {
         let mut answers = self.session.ask(&call).await?;
-        let same = answers.bytes()?.is_some_and(|state| state == self.state);
+        let same = answers.some_bytes()? == self.state;
         Ok(same.then_some(answers))
-    }
-
-    async fn floors(&self) -> Attempt<Option<Floors>> {
-        let call = self.session.function("records").arg("+").arg("+").flag(false).number(0);
-        let Some(mut answers) = self.ask(call).await? else { return Ok(None) };
-        Ok(Some(Floors::read(answers.list()?)?))
     }
 
     async fn past(&self, one: &Unchanged<'_>, head: &Head, floors: &Floors) -> Attempt<Option<Past>> {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use larder_core::{Durability, Error, Result, StoreId};
+use larder_core::{Durability, Error, Result, Revision, StoreId};
 
 use crate::{
     config::RedisConfig,
@@ -57,5 +57,14 @@ impl Keeper {
             return Err(corrupt("another store stands in its place"));
         }
         Ok(head)
+    }
+
+    /// The revision of our store.
+    pub(crate) fn revision(&self, state: Option<&[u8]>) -> Result<Revision> {
+        match state.and_then(|state| Head::revision_of(state, self.store)) {
+            Some(revision) => Ok(revision),
+            // It is not ours; this says why.
+            None => self.head(state).map(|head| head.revision),
+        }
     }
 }

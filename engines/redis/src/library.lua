@@ -39,7 +39,12 @@ local function glance(key)
   return head, redis.call('STRLEN', key)
 end
 
--- What is remembered of ids, what is stored at addresses (whole, or without values), what namespaces take.
+local function floors(keys)
+  return redis.call('HGETALL', named(keys, 'floors'))
+end
+
+-- What is remembered of ids, what is stored at addresses (whole, or without values), what namespaces take; then how far the
+-- log reaches back for some.
 local function gather(keys, args)
   local at = 1
   local function list(width, each)
@@ -69,7 +74,7 @@ local function gather(keys, args)
   local function taken(answers, namespace)
     answers[#answers + 1] = redis.call('HGET', usage, namespace)
   end
-  return { state(keys), list(1, receipt), list(2, entry), list(1, taken) }
+  return { state(keys), list(1, receipt), list(2, entry), list(1, taken), floors(keys) }
 end
 
 -- from, to, whether backwards, limit, now, whether with entries, bytes at most: a page of the order.
@@ -128,10 +133,6 @@ end
 local function expiring(keys, args)
   local expiry = named(keys, 'expiry')
   return { state(keys), redis.call('ZRANGEBYSCORE', expiry, args[1], args[2], 'LIMIT', args[3], args[4]) }
-end
-
-local function floors(keys)
-  return redis.call('HGETALL', named(keys, 'floors'))
 end
 
 -- from, to, whether backwards, limit: rows of the log, whole commits.

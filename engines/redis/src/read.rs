@@ -27,13 +27,13 @@ pub(crate) async fn get(readers: &Readers, addresses: Vec<Address>, now: Timesta
         command.arg(readers.keeper.keys.entry(&member(address)));
     }
     let mut answers = readers.ask(addresses.len() <= SMALL, command).await?;
-    let head = head(readers, &mut answers)?;
+    let revision = readers.keeper.revision(answers.bytes()?.as_deref())?;
     let entry = |address| match answers.bytes()? {
         Some(bytes) => entry::read(address, bytes).map(|entry| Some(entry).filter(|entry| !entry.is_expired(now))),
         None => Ok(None),
     };
     let value = addresses.into_iter().map(entry).collect::<Result<_>>()?;
-    Ok(Snapshot { revision: head.revision, value })
+    Ok(Snapshot { revision, value })
 }
 
 /// The state, which comes first in every answer.

@@ -96,7 +96,13 @@ impl Readers {
             if self.is_closed() {
                 return Err(closed());
             }
-            match lane.session(&self.keeper).await?.ask(&call).await {
+            let session = lane.session(&self.keeper).await?;
+            if self.is_closed() {
+                // Connected too late for whoever has let go of all sessions.
+                lane.replace(None);
+                return Err(closed());
+            }
+            match session.ask(&call).await {
                 Ok(answers) => return Ok(answers),
                 Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Lost(error)) => lost = Some(error),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_channel::oneshot;
-use larder_core::{Commit, CommitId, Error, Outcome, Result, engine::Resolution};
+use larder_core::{Commit, CommitId, Error, Outcome, Result, commit_bytes, engine::Resolution};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
@@ -28,6 +28,10 @@ use crate::{
     trim::{self, Step, Task},
     write::{self, Change},
 };
+
+/// How much one step writes at most, if it is of several commits: the server does nothing else meanwhile.
+const STEP_BYTES_MAX: usize = 8 << 20;
+const STEP_COMMITS_MAX: usize = 1024;
 
 /// What the writer is asked to do, and where to answer.
 #[derive(Debug)]
@@ -130,10 +134,19 @@ impl Desk {
     /// is too much for the server does not take its neighbours with it.
     async fn commit(&mut self, group: &[Commit]) -> Vec<Result<Outcome>> {
         let mut answers: Vec<_> = group.iter().map(|commit| LIMITS.verify(commit).err().map(Err)).collect();
-        let all: Vec<usize> = (0..group.len()).filter(|index| answers[*index].is_none()).collect();
-        if !self.together(group, &all, &mut answers).await {
-            for index in all {
-                self.together(group, &[index], &mut answers).await;
+        let mut rest: Vec<usize> = (0..group.len()).filter(|index| answers[*index].is_none()).collect();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |index: &&usize| {
+                bytes += commit_bytes(&group[**index]);
+                bytes <= STEP_BYTES_MAX
+            };
+            let count = rest.iter().take(STEP_COMMITS_MAX).take_while(fits).count().max(1);
+            let step: Vec<usize> = rest.drain(..count).collect();
+            if !self.together(group, &step, &mut answers).await {
+                for index in step {
+                    self.together(group, &[index], &mut answers).await;
+                }
             }
         }
         answers.into_iter().map(|answer| answer.expect("every commit that was handed over is answered")).collect()
@@ -143,9 +156,6 @@ impl Desk {
     /// and should be tried one by one.
     async fn together(&mut self, group: &[Commit], indices: &[usize], answers: &mut [Option<Result<Outcome>>]) -> bool {
         let commits: Vec<&Commit> = indices.iter().map(|index| &group[*index]).collect();
-        if commits.is_empty() {
-            return true;
-        }
         let decided = self.patiently(&Committing(&commits)).await;
         match decided {
             Ok(decided) => {

@@ -1,5 +1,6 @@
 //! The Redis engine keeps every promise.
 
 mod place;
+mod server;
 
 larder_conformance::suite!(place::Place::fresh);

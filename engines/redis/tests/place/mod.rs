@@ -1,19 +1,43 @@
 //! Places for stores at a server: each its own prefix.
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU64, Ordering},
+#![allow(dead_code, reason = "each test uses another part of it")]
+
+use std::{
+    env,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use larder_conformance::Site;
-use larder_core::{BoxFuture, Engine, Result, StoreId};
+use larder_conformance::{Site, TestWorld};
+use larder_core::{BoxFuture, Engine, Error, ErrorKind, Result, Store, StoreId};
 use larder_redis::{RedisConfig, RedisEngine};
 
-/// The server that `cargo xtask test` has started.
-pub(crate) static SERVER: LazyLock<String> = LazyLock::new(|| {
-    std::env::var("LARDER_TEST_REDIS")
-        .expect("LARDER_TEST_REDIS names a Redis server: run `cargo xtask engine redis`, which starts one")
-});
+use crate::server::Server;
+
+/// The server that `cargo xtask` has started.
+pub(crate) fn server() -> String {
+    let url = env::var("LARDER_TEST_REDIS");
+    url.expect("LARDER_TEST_REDIS names a Redis server for tests; `cargo xtask engine redis` starts one")
+}
+
+/// The URL of a store at `server` that nobody else has.
+pub(crate) fn fresh_at(server: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // The process keeps runs apart that meet at one server.
+    format!("{server}?prefix=test-{}-{number}", std::process::id())
+}
+
+pub(crate) async fn open(url: &str) -> Result<RedisEngine> {
+    RedisEngine::open(RedisConfig::parse(url)?, StoreId::from_bytes([7; 16])).await
+}
+
+/// A store over an engine of its own.
+pub(crate) fn store(engine: RedisEngine, seed: u64) -> Store {
+    Store::new(Arc::new(engine), Arc::new(TestWorld::new(seed)))
+}
 
 /// A prefix of its own.
 pub(crate) struct Place {
@@ -22,22 +46,38 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn fresh() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // The process keeps runs apart that meet at one server.
-        Self { url: format!("{}?prefix=test-{}-{number}", *SERVER, std::process::id()) }
-    }
-
-    pub(crate) fn config(&self) -> RedisConfig {
-        RedisConfig::parse(&self.url).expect("the URL of the server is good")
+        Self { url: fresh_at(&server()) }
     }
 }
 
 impl Site for Place {
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Engine>>> {
-        Box::pin(async {
-            let engine = RedisEngine::open(self.config(), StoreId::from_bytes([7; 16])).await?;
-            Ok(Arc::new(engine) as Arc<dyn Engine>)
-        })
+        Box::pin(async { Ok(Arc::new(open(&self.url).await?) as Arc<dyn Engine>) })
+    }
+}
+
+/// A server of its own, which a crash kills and starts again.
+pub(crate) struct Whole {
+    server: Mutex<Server>,
+    url: String,
+}
+
+impl Whole {
+    pub(crate) fn fresh() -> Self {
+        let server = Server::start().expect("a server starts");
+        Self { url: fresh_at(&server.url()), server: Mutex::new(server) }
+    }
+}
+
+impl Site for Whole {
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Engine>>> {
+        Box::pin(async { Ok(Arc::new(open(&self.url).await?) as Arc<dyn Engine>) })
+    }
+
+    fn crash(&self) -> Option<BoxFuture<'_, Result<()>>> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server.kill();
+        let again = server.again().map_err(|why| Error::new(ErrorKind::Internal, why));
+        Some(Box::pin(std::future::ready(again)))
     }
 }
