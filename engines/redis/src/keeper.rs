@@ -43,7 +43,6 @@ impl Keeper {
         let session = Session::connect(&self.config, self.keys.state().into()).await?;
         let server = server::judge(&session, &self.config).await?;
         self.is_full.store(server.durability == Durability::Full, Ordering::Relaxed);
-        session.load().await.map_err(Error::from)?;
         let state = read_state(&session).await.map_err(Error::from)?;
         self.head(state.as_deref())?;
         notice_lost_past(&session, &server.life).await?;

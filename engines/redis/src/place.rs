@@ -20,13 +20,11 @@ pub(crate) async fn open(config: &RedisConfig, fresh: StoreId) -> Result<(StoreI
     let keys = Keys::new(&config.prefix);
     let session = Session::connect(config, keys.state().into()).await?;
     let server = server::judge(&session, config).await?;
-    // Whether it is ours is known before the functions are loaded: nothing is written to what is not.
     let found = look(&session, &keys, config).await?;
     if found.is_none() && !config.create {
         let message = format!("there is no store under the prefix {:?} of the server at {}", config.prefix, config.place());
         return Err(Error::new(ErrorKind::NotFound, message).engine("redis"));
     }
-    session.load().await.map_err(Error::from)?;
     if found.is_none() {
         let head = Head { life: server.life.mark(), ..Head::new(fresh) };
         // When somebody was faster, theirs is the store.

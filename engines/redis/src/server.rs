@@ -34,6 +34,10 @@ pub(crate) async fn judge(session: &Session, config: &RedisConfig) -> Result<Ser
     if says("redis_mode") == "sentinel" {
         return Err(unsupported(config, "is a sentinel, which keeps no data: name the server that it watches"));
     }
+    if says("loading") != "0" {
+        // Half awake, it says of other things what is not so.
+        return Err(unavailable(format!("the server at {} is still loading its data", config.place())));
+    }
     let version = says("redis_version");
     if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < OLDEST) {
         return Err(unsupported(config, &format!("is Redis {version}; this needs {OLDEST} or later")));

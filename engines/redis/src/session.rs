@@ -55,8 +55,8 @@ impl Session {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Asks, and brings the functions if somebody has emptied the server of them.
-    pub(crate) async fn call(&self, call: &Call) -> Attempt<Value> {
+    /// Asks, and brings the functions first where the server has not got them.
+    async fn call(&self, call: &Call) -> Attempt<Value> {
         match self.run(&call.command).await {
             Err(Failure::Refused(error)) if is_missing(&error) => {
                 self.load().await?;
@@ -99,8 +99,7 @@ impl Session {
         }
     }
 
-    /// Makes sure that the functions are there.
-    pub(crate) async fn load(&self) -> Attempt<()> {
+    async fn load(&self) -> Attempt<()> {
         match self.run(redis::cmd("FUNCTION").arg("LOAD").arg(library::code())).await {
             Err(Failure::Refused(error)) if says(&error, "already exists") => Ok(()),
             other => other.map(|_| ()),

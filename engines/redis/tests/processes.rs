@@ -34,7 +34,7 @@ fn child() {
     for race in 0..RACES {
         match block_on(store.set(format!("race/{race}"), number.to_string()).if_absent().into_future()) {
             Ok(_) => won += 1,
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}"),
         }
     }
     for _ in 0..ADDS {
