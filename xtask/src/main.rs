@@ -4,13 +4,15 @@
 
 mod campaigns;
 mod command;
+mod servers;
 mod system;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use command::{Failure, cargo};
+use command::{Failure, cargo, cargo_with};
+use servers::Servers;
 
 /// Everything one does with this workspace.
 #[derive(Debug, Parser)]
@@ -26,7 +28,7 @@ enum Task {
     Check,
     /// Every test there is, after installing the tools that some of them need
     Test,
-    /// The tests of one engine: memory or sqlite
+    /// The tests of one engine: memory, sqlite or redis
     Engine {
         /// Which one
         name: Engine,
@@ -58,6 +60,7 @@ enum Task {
 enum Engine {
     Memory,
     Sqlite,
+    Redis,
 }
 
 fn main() -> ExitCode {
@@ -85,7 +88,19 @@ fn check() -> Result<(), Failure> {
 fn test() -> Result<(), Failure> {
     system::provide(system::TOOLS)?;
     // One call builds every dependency once; the tests of the program find it built.
-    cargo(&["test", "--workspace"])
+    if servers::is_skipped("redis") {
+        let told = "\n*** LARDER_SKIP: nothing of this run says anything about Redis ***\n";
+        eprintln!("{told}");
+        cargo(&["test", "--workspace", "--exclude", "larder-redis"])?;
+        eprintln!("{told}");
+        return Ok(());
+    }
+    with(&Servers::default().with_redis()?, &["test", "--workspace"])
+}
+
+/// Runs cargo with these servers, which end when it has ended.
+fn with(servers: &Servers, arguments: &[&str]) -> Result<(), Failure> {
+    cargo_with(&servers.variables(), arguments)
 }
 
 fn engine(engine: Engine) -> Result<(), Failure> {
@@ -95,6 +110,7 @@ fn engine(engine: Engine) -> Result<(), Failure> {
             system::provide(system::TOOLS)?;
             cargo(&["test", "--package", "larder-sqlite"])
         }
+        Engine::Redis => with(&Servers::default().with_redis()?, &["test", "--package", "larder-redis"]),
     }
 }
 
@@ -120,5 +136,8 @@ fn soak(campaign: Option<String>, histories: u64, seed: u64, options: Vec<String
     orders.extend(campaign.into_iter().chain(options));
     let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-soak", "--"];
     arguments.extend(orders.iter().map(String::as_str));
-    cargo(&arguments)
+    if servers::is_skipped("redis") {
+        return cargo(&arguments);
+    }
+    with(&Servers::default().with_redis()?, &arguments)
 }

@@ -42,7 +42,9 @@ impl RedisConfig {
             return Err(malformed("it does not begin with redis://"));
         };
         if scheme.ends_with("ss") || scheme == "valkeys" {
-            return Err(Error::new(larder_core::ErrorKind::Unsupported, "this build speaks no TLS to Redis servers").engine("redis"));
+            return Err(
+                Error::new(larder_core::ErrorKind::Unsupported, "this build speaks no TLS to Redis servers").engine("redis")
+            );
         }
         if rest.matches('@').count() > 1 {
             return Err(malformed("there is more than one @ in it"));
@@ -53,7 +55,9 @@ impl RedisConfig {
                 Some(("prefix", name)) => prefix = decode(name)?,
                 Some(("durability", "relaxed")) => durability = Durability::Relaxed,
                 Some(("durability", "full")) => durability = Durability::Full,
-                _ => return Err(malformed("what stands behind its ? is neither prefix=NAME nor durability=relaxed or full")),
+                _ => {
+                    return Err(malformed("what stands behind its ? is neither prefix=NAME nor durability=relaxed or full"));
+                }
             }
         }
         // What the driver says of a URL it cannot read may hold a part of the password.
@@ -134,7 +138,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for url in ["redis:h", "http://h", "redis://h?prefix=a%7B", "redis://h?prefix=", "redis://h?prefx=a", "redis://h/x"] {
+        for url in ["redis:h", "http://h", "redis://h?prefix=a%7B", "redis://h?prefix=", "redis://h?prefx=a", "redis://h/x"]
+        {
             assert!(RedisConfig::parse(url).is_err(), "{url}");
         }
         assert!(RedisConfig::parse("redis://h?durability=none").is_err());

@@ -77,7 +77,8 @@ impl Head {
     /// `Invalid` when this is nothing of ours, `Unsupported` when it is of a newer version.
     pub(crate) fn read(state: &[u8]) -> Result<Self> {
         let Some((version, rest)) = state.strip_prefix(MARK).and_then(<[u8]>::split_first) else {
-            let message = "what stands under the prefix belongs to another program, not to a Larder store; it was left as it is";
+            let message =
+                "what stands under the prefix belongs to another program, not to a Larder store; it was left as it is";
             return Err(Error::invalid(message).engine("redis"));
         };
         if *version > VERSION {

@@ -7,11 +7,7 @@
 
 use larder_core::{Lineage, Result};
 
-use crate::{
-    error::Attempt,
-    head::Head,
-    session::Session,
-};
+use crate::{error::Attempt, head::Head, session::Session};
 
 /// A life of the server: from its start, or from its promotion, to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -76,8 +76,7 @@ impl Look<'_> {
 
 pub(crate) async fn changes(readers: &Readers, query: ChangesQuery) -> Result<Changes> {
     query.verify().map_err(|error| error.engine("redis"))?;
-    let look =
-        Look { lineage: query.lineage, after: query.after, ranges: (!query.gaps).then_some(&*query.ranges) };
+    let look = Look { lineage: query.lineage, after: query.after, ranges: (!query.gaps).then_some(&*query.ranges) };
     let small = query.limit <= SMALL;
     let mut answers = readers.ask(true, readers.function("records").arg("+").arg("+").flag(false).number(0)).await?;
     let head = look.reaches(readers, &mut answers)?.revision;
@@ -87,7 +86,8 @@ pub(crate) async fn changes(readers: &Readers, query: ChangesQuery) -> Result<Ch
     };
     // What was committed after the first answer is left for another time.
     let end = head.get().saturating_add(1).min(before);
-    let window = Window { first: query.after.next(), end: Revision::new(end), newest_first: query.order != LogOrder::OldestFirst };
+    let window =
+        Window { first: query.after.next(), end: Revision::new(end), newest_first: query.order != LogOrder::OldestFirst };
     let mut page = Changes { changes: Vec::new(), through: head, head };
     if window.newest_first {
         page.through = query.after;

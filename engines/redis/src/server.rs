@@ -47,7 +47,8 @@ pub(crate) async fn judge(session: &Session, config: &RedisConfig) -> Result<Ser
     }
     let policy = says("maxmemory_policy");
     if policy != "noeviction" {
-        let why = format!("may throw entries away when its memory is full (maxmemory-policy {policy}); set it to noeviction");
+        let why =
+            format!("may throw entries away when its memory is full (maxmemory-policy {policy}); set it to noeviction");
         return Err(unsupported(config, &why));
     }
     let durability = durability(session, config, says("aof_enabled") == "1").await?;

@@ -225,7 +225,9 @@ fn is_missing(error: &Error) -> bool {
 fn not_connected(config: &RedisConfig, error: &RedisError) -> Error {
     let (place, user) = (config.place(), config.user());
     let said = error.to_string();
-    if error.kind() == redis::ErrorKind::AuthenticationFailed || ["NOAUTH", "WRONGPASS"].iter().any(|code| said.contains(code)) {
+    if error.kind() == redis::ErrorKind::AuthenticationFailed
+        || ["NOAUTH", "WRONGPASS"].iter().any(|code| said.contains(code))
+    {
         let message = format!("the server at {place} does not let the user {user:?} in: wrong password, or none");
         return Error::new(ErrorKind::Denied, message).engine("redis");
     }

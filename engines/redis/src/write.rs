@@ -117,7 +117,8 @@ pub(crate) fn change<'a>(keeper: &'a Keeper, group: &Group) -> Change<'a> {
     for line in &group.changes {
         let member = member(&line.address);
         let has_before = !matches!(line.before, Before::Nothing);
-        let written = Line { place: line.place, at: line.at, kind: line.kind, bytes: line.bytes, has_before, member: &member };
+        let written =
+            Line { place: line.place, at: line.at, kind: line.kind, bytes: line.bytes, has_before, member: &member };
         change.insert("log", written.write(), 0);
         change.insert("history", row(&member, line.place), 0);
         match &line.before {

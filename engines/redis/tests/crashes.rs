@@ -3,7 +3,38 @@
 mod place;
 mod server;
 
-use larder_conformance::cases;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use larder_conformance::{Site, cases};
+use larder_core::{BoxFuture, Engine, Error, ErrorKind, Result};
+use place::{fresh_at, open};
+use server::Server;
+
+/// A server of its own, which a crash kills and starts again.
+struct Whole {
+    server: Mutex<Server>,
+    url: String,
+}
+
+impl Whole {
+    fn fresh() -> Self {
+        let server = Server::start().expect("a server starts");
+        Self { url: fresh_at(&server.url()), server: Mutex::new(server) }
+    }
+}
+
+impl Site for Whole {
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Engine>>> {
+        Box::pin(async { Ok(Arc::new(open(&self.url).await?) as Arc<dyn Engine>) })
+    }
+
+    fn crash(&self) -> Option<BoxFuture<'_, Result<()>>> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server.kill();
+        let again = server.again().map_err(|why| Error::new(ErrorKind::Internal, why));
+        Some(Box::pin(std::future::ready(again)))
+    }
+}
 
 /// A promise about crashes that is kept only as long as the server lives is none: it has to be on its medium before it is
 /// acknowledged.
@@ -14,6 +45,6 @@ fn a_killed_server_breaks_no_promise() {
     assert!(crashing.len() >= 3, "there are cases about crashes");
     for case in crashing {
         eprintln!("{}", case.name);
-        case.run(&place::Whole::fresh);
+        case.run(&Whole::fresh);
     }
 }

@@ -52,8 +52,7 @@ fn at() -> Address {
 }
 
 fn set(id: u128) -> Commit {
-    let action =
-        Action::Put { value: Value::opaque("v"), expires_at: None, metadata: MetadataChange::Keep };
+    let action = Action::Put { value: Value::opaque("v"), expires_at: None, metadata: MetadataChange::Keep };
     let id = CommitId::from_bytes(id.to_be_bytes());
     Commit { id, now: NOW, checks: Vec::new(), writes: vec![Write { address: at(), action }] }
 }

@@ -1,7 +1,6 @@
 //! Several processes on one store: each with connections of its own, and with nothing in common but the server.
 
 mod place;
-mod server;
 
 use std::{
     collections::BTreeSet,
@@ -63,8 +62,10 @@ fn processes_share_one_store() {
         let output = child.wait_with_output().expect("a child ends");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         let said = String::from_utf8(output.stdout).expect("it prints text");
-        let count: u64 =
-            said.split_once("won ").and_then(|(_, rest)| rest.lines().next()?.parse().ok()).expect("it says what it has won");
+        let count: u64 = said
+            .split_once("won ")
+            .and_then(|(_, rest)| rest.lines().next()?.parse().ok())
+            .expect("it says what it has won");
         won += count;
     }
     assert_eq!(won, RACES, "of those who create a key one wins");

@@ -29,7 +29,10 @@ fn a_server_that_cannot_keep_the_promises_is_refused() {
     let cases: [(&[&str], &str); 4] = [
         (&[], "appendonly no"),
         (&["--appendonly", "yes", "--appendfsync", "everysec"], "appendfsync is not always"),
-        (&["--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "yes"], "no-appendfsync-on-rewrite"),
+        (
+            &["--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "yes"],
+            "no-appendfsync-on-rewrite",
+        ),
         (&["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "allkeys-lru"], "allkeys-lru"),
     ];
     for (settings, words) in cases {
@@ -98,7 +101,8 @@ fn a_store_that_is_not_to_be_created_is_not() {
     let config = || RedisConfig::parse(&server.url()).expect("a good URL");
     let mut without = config();
     without.create = false;
-    let error = block_on(RedisEngine::open(without.clone(), StoreId::from_bytes([1; 16]))).map(drop).expect_err("is not there");
+    let error =
+        block_on(RedisEngine::open(without.clone(), StoreId::from_bytes([1; 16]))).map(drop).expect_err("is not there");
     assert_eq!((error.kind(), keys(&server)), (ErrorKind::NotFound, ":0".to_owned()), "{error}");
     block_on(RedisEngine::open(config(), StoreId::from_bytes([1; 16]))).expect("is created");
     block_on(RedisEngine::open(without, StoreId::from_bytes([2; 16]))).expect("is there");

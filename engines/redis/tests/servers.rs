@@ -12,8 +12,8 @@ use std::{
 
 use futures_lite::future::block_on;
 use larder_core::{
-    Action, Address, ChangesQuery, Commit, CommitId, Engine as _, ErrorKind, Key, Namespace, Outcome, Select, Timestamp, Write,
-    engine::Resolution,
+    Action, Address, ChangesQuery, Commit, CommitId, Engine as _, ErrorKind, Key, Namespace, Outcome, Select, Timestamp,
+    Write, engine::Resolution,
 };
 use larder_redis::RedisEngine;
 use place::{fresh_at, open, store};
@@ -184,7 +184,9 @@ fn a_promoted_replica_has_another_past() {
         };
         let replica = early.unwrap_or_else(follow);
         assert_eq!(master.ask("WAIT 1 60000").expect("answers"), ":1");
-        while !replica.ask("EXISTS {x}").is_ok_and(|answer| answer == ":0") || replica.ask("DBSIZE").expect("answers") == ":0" {
+        while !replica.ask("EXISTS {x}").is_ok_and(|answer| answer == ":0")
+            || replica.ask("DBSIZE").expect("answers") == ":0"
+        {
             thread::yield_now();
         }
         assert_eq!(replica.ask("REPLICAOF NO ONE").expect("answers"), "+OK");

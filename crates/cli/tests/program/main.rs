@@ -19,6 +19,7 @@ mod names;
 mod pipes;
 mod queries;
 mod races;
+mod redis;
 mod resumes;
 mod sandbox;
 mod script;

@@ -5,16 +5,14 @@
 use std::{
     env,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use larder_conformance::{Site, TestWorld};
-use larder_core::{BoxFuture, Engine, Error, ErrorKind, Result, Store, StoreId};
+use larder_core::{BoxFuture, Engine, Result, Store, StoreId};
 use larder_redis::{RedisConfig, RedisEngine};
-
-use crate::server::Server;
 
 /// The server that `cargo xtask` has started.
 pub(crate) fn server() -> String {
@@ -53,31 +51,5 @@ impl Place {
 impl Site for Place {
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Engine>>> {
         Box::pin(async { Ok(Arc::new(open(&self.url).await?) as Arc<dyn Engine>) })
-    }
-}
-
-/// A server of its own, which a crash kills and starts again.
-pub(crate) struct Whole {
-    server: Mutex<Server>,
-    url: String,
-}
-
-impl Whole {
-    pub(crate) fn fresh() -> Self {
-        let server = Server::start().expect("a server starts");
-        Self { url: fresh_at(&server.url()), server: Mutex::new(server) }
-    }
-}
-
-impl Site for Whole {
-    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Engine>>> {
-        Box::pin(async { Ok(Arc::new(open(&self.url).await?) as Arc<dyn Engine>) })
-    }
-
-    fn crash(&self) -> Option<BoxFuture<'_, Result<()>>> {
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        server.kill();
-        let again = server.again().map_err(|why| Error::new(ErrorKind::Internal, why));
-        Some(Box::pin(std::future::ready(again)))
     }
 }
