@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Namespace,
     Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Capabilities, EngineStatus, Page, Reach, Resolution, Scan},
+    engine::{Capabilities, EngineStatus, Indexes, Page, Reach, Resolution, Scan},
 };
 
 use crate::{
@@ -28,8 +28,8 @@ pub(crate) const LIMITS: Limits =
 /// A clone is another handle to the same connections.
 #[derive(Clone, Debug)]
 pub struct RedisEngine {
-    readers: Arc<Readers>,
-    writer: Writer,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) writer: Writer,
 }
 
 impl RedisEngine {
@@ -49,7 +49,7 @@ impl RedisEngine {
 }
 
 /// What is told to whoever asked a writer that is gone for anything but a commit.
-fn failed(gone: Gone) -> Error {
+pub(crate) fn failed(gone: Gone) -> Error {
     match gone {
         Gone::Before => closed(),
         Gone::Meanwhile => Error::new(ErrorKind::Internal, "the task that writes failed").engine("redis"),
@@ -143,5 +143,9 @@ impl Engine for RedisEngine {
             // A writer that has gone already has let go of its session.
             self.writer.ask(Job::Close).await.or(Ok(()))
         })
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        Some(self)
     }
 }

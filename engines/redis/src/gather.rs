@@ -10,9 +10,11 @@ use larder_core::{Address, Check, Commit, CommitId, Namespace, Range, Result, Re
 use crate::{
     entry,
     error::Attempt,
-    group::{Group, Past, Slot, Stored},
+    group::{Group, Kept, Past, Slot, Stored},
     head::{Head, read_usage},
+    holders::Holders,
     keeper::Keeper,
+    kept,
     layout::{self, Place, address_like, bounds, member},
     line::Line,
     log::{Floors, PAGE_ROWS},
@@ -23,10 +25,35 @@ use crate::{
 /// What the commits of a group look at.
 struct Wanted<'a> {
     ids: Vec<CommitId>,
-    /// With whether the value is looked at, too.
-    addresses: Vec<(&'a Address, bool)>,
+    /// With when the value is looked at, too.
+    addresses: Vec<(&'a Address, Whole)>,
     namespaces: Vec<&'a Namespace>,
     unchanged: Vec<Unchanged<'a>>,
+}
+
+/// When the value of an entry is looked at: every reason for it is greater than those that are less.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Whole {
+    #[default]
+    Never,
+    /// What it had in indexes has to go when it is written.
+    WhereIndexed,
+    Always,
+}
+
+impl Whole {
+    fn when(is_looked_at: bool) -> Self {
+        if is_looked_at { Self::Always } else { Self::Never }
+    }
+
+    /// As the function at the server takes it.
+    fn arg(self) -> &'static str {
+        match self {
+            Self::Never => "0",
+            Self::Always => "1",
+            Self::WhereIndexed => "2",
+        }
+    }
 }
 
 /// A question about the past of a range.
@@ -59,6 +86,9 @@ pub(crate) async fn gather(session: &Session, keeper: &Keeper, commits: &[&Commi
         slots: HashMap::with_capacity(wanted.addresses.len()),
         usages: Default::default(),
         pasts: HashMap::with_capacity(wanted.unchanged.len()),
+        indexes: Default::default(),
+        holders: Holders::default(),
+        rows: Default::default(),
         changes: Vec::new(),
         receipts: Vec::new(),
     };
@@ -75,6 +105,11 @@ pub(crate) async fn gather(session: &Session, keeper: &Keeper, commits: &[&Commi
         group.usages.insert(namespace.clone(), (usage, usage));
     }
     group.floors = Floors::read(answers.list()?)?;
+    let mut indexes = Kept::new();
+    for status in kept::read_all(answers.list()?)? {
+        indexes.entry(status.namespace.clone()).or_default().push(status);
+    }
+    group.indexes = indexes.into();
     let eye = Eye { session, state: &state };
     let pasts = join_all(wanted.unchanged.iter().map(|one| eye.past(one, &group.head, &group.floors))).await;
     for (one, past) in wanted.unchanged.iter().zip(pasts) {
@@ -95,14 +130,15 @@ fn slot(address: &Address, entries: &mut Answers) -> Result<Slot> {
 
 impl<'a> Wanted<'a> {
     fn of(commits: &[&'a Commit]) -> Self {
-        let mut addresses: HashMap<&Address, bool> = HashMap::new();
+        let mut addresses: HashMap<&Address, Whole> = HashMap::new();
         let mut namespaces: BTreeSet<&Namespace> = BTreeSet::new();
         let mut unchanged = Vec::new();
         for (index, commit) in commits.iter().enumerate() {
             for (place, check) in commit.checks.iter().enumerate() {
                 match check {
                     Check::Key { address, condition } => {
-                        *addresses.entry(address).or_default() |= decide::check_needs_value(condition);
+                        let whole = addresses.entry(address).or_default();
+                        *whole = Whole::when(decide::check_needs_value(condition)).max(*whole);
                     }
                     Check::Unchanged { range, since, read_at } => {
                         let (earlier, later) = (commit.now.min(*read_at), commit.now.max(*read_at));
@@ -113,7 +149,9 @@ impl<'a> Wanted<'a> {
                 }
             }
             for write in &commit.writes {
-                *addresses.entry(&write.address).or_default() |= decide::write_needs_value(&write.action);
+                let whole = addresses.entry(&write.address).or_default();
+                let needed = Whole::when(decide::write_needs_value(&write.action));
+                *whole = needed.max(Whole::WhereIndexed).max(*whole);
                 namespaces.insert(&write.address.namespace);
             }
         }
@@ -130,7 +168,7 @@ impl<'a> Wanted<'a> {
         self.ids.iter().for_each(|id| call.push(id.as_bytes()));
         call = call.number(self.addresses.len());
         for (address, whole) in &self.addresses {
-            call = call.flag(*whole).arg(member(address));
+            call = call.arg(whole.arg()).arg(member(address));
         }
         call = call.number(self.namespaces.len());
         self.namespaces.iter().for_each(|namespace| call.push(namespace.as_str()));

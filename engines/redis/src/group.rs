@@ -3,16 +3,29 @@
 //! Pure: what is stored was gathered before, and what is to be written is written afterwards, if nothing has changed in the
 //! meantime. What a check or a write means is said by [`decide`], as for every engine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use larder_core::{
     Address, ChangeKind, Check, Commit, CommitId, Conflict, Entry, Error, Expected, Found, Namespace, Outcome, Part, Range,
     Receipt, Result, Revision, Timestamp, Usage,
     decide::{self, Effect, Store},
     engine::Resolution,
+    index::{Holder, IndexId, IndexState, IndexStatus, Keeping, Term},
 };
 
-use crate::{head::Head, layout::Place, log::Floors};
+use crate::{
+    head::Head,
+    holders::{self, Holders},
+    layout::Place,
+    log::Floors,
+    row,
+};
+
+/// The indexes that namespaces have.
+pub(crate) type Kept = HashMap<Namespace, Vec<IndexStatus>>;
 
 /// What is stored at an address, expired or not; its value only where a decision looks at it.
 #[derive(Clone, Debug)]
@@ -45,7 +58,7 @@ pub(crate) struct Past {
 }
 
 /// A change for the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) place: Place,
     pub(crate) at: Timestamp,
@@ -57,7 +70,7 @@ pub(crate) struct Change {
 }
 
 /// What an entry was before a change.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Before {
     /// It was absent.
     Nothing,
@@ -68,7 +81,7 @@ pub(crate) enum Before {
 }
 
 /// What is known of the store, and what the group makes of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) head: Head,
     pub(crate) floors: Floors,
@@ -78,6 +91,12 @@ pub(crate) struct Group {
     pub(crate) usages: BTreeMap<Namespace, (Usage, Usage)>,
     /// By commit and check.
     pub(crate) pasts: HashMap<(usize, usize), Past>,
+    /// Of the namespaces that are written to.
+    pub(crate) indexes: Arc<Kept>,
+    /// Who has at the server what commits claim.
+    pub(crate) holders: Holders,
+    /// Rows of indexes that are there after the group, and such as are not.
+    pub(crate) rows: BTreeMap<(IndexId, Vec<u8>), bool>,
     /// What is to be appended to the log.
     pub(crate) changes: Vec<Change>,
     /// The receipts that are to be remembered.
@@ -114,11 +133,21 @@ impl Group {
             effect.count(usage, key.len(), stored.map(|stored| stored.bytes));
             effects.push(effect);
         }
+        let indexes = self.indexes.clone();
+        let keeping = self.keeping(&indexes, commit, &effects)?;
+        if let Some(conflict) = keeping.conflict(|status, term| self.holders(status, term))? {
+            return Ok(Outcome::Conflicted(conflict));
+        }
         if let Some(conflict) = self.exceeded(commit, &usages) {
             return Ok(Outcome::Conflicted(conflict));
         }
 
         // Nothing below can be refused.
+        for work in keeping.works() {
+            let row = |term| (work.index, row::row(term, &work.address.key));
+            self.rows.extend(work.removed.iter().map(|term| (row(term), false)));
+            self.rows.extend(work.added.iter().map(|term| (row(term), true)));
+        }
         for (namespace, after) in usages {
             let before = self.usage(namespace);
             self.head.count(before, after);
@@ -138,6 +167,40 @@ impl Group {
         self.ids.insert(commit.id, Resolution::Committed(receipt.clone()));
         self.receipts.push((commit.id, receipt.clone()));
         Ok(Outcome::Committed(receipt))
+    }
+
+    /// Whether commits of the group can meet others in an index.
+    pub(crate) fn can_claim(&self) -> bool {
+        let unique = |status: &IndexStatus| status.index.is_unique() && status.state != IndexState::Dropped;
+        self.indexes.values().flatten().any(unique)
+    }
+
+    /// What `commit` does to indexes.
+    fn keeping<'a>(&self, kept: &'a Kept, commit: &'a Commit, effects: &[Effect]) -> Result<Keeping<'a>> {
+        let mut keeping = Keeping::new(commit);
+        for (place, (write, effect)) in commit.writes.iter().zip(effects).enumerate() {
+            let Some(indexes) = kept.get(&write.address.namespace) else { continue };
+            let after = match &effect.store {
+                Store::Put(entry) => Some(&**entry),
+                Store::Remove => None,
+                Store::Keep => continue,
+            };
+            keeping.write(place, indexes, self.stored(&write.address).map(|stored| &stored.entry), after)?;
+        }
+        Ok(keeping)
+    }
+
+    /// Who has `term` in an index after the commits before this one.
+    fn holders(&mut self, status: &IndexStatus, term: &Term) -> Result<Vec<Holder>> {
+        let first = row::beginning(term.as_bytes());
+        let rows = self.rows.range((status.id, first.clone())..);
+        let rows = rows.take_while(|((id, row), _)| *id == status.id && row.starts_with(&first));
+        let rows = rows.map(|((_, row), is_there)| (&row[first.len()..], *is_there));
+        holders::now(self.holders.of(status, term), rows, |key| {
+            let slot = self.slots.get(&Address::new(status.namespace.clone(), key.clone()));
+            let changed = slot.filter(|slot| slot.changed);
+            changed.map(|slot| slot.stored.as_ref().and_then(|stored| stored.entry.expires_at))
+        })
     }
 
     fn stored(&self, address: &Address) -> Option<&Stored> {

@@ -12,6 +12,9 @@
 //! | `{prefix}:receipts` | what became of commits, by id: see `receipt.rs` |
 //! | `{prefix}:ids` | a sorted set of their ids, oldest first |
 //! | `{prefix}:usage` | what each namespace takes |
+//! | `{prefix}:indexes` | what the indexes are, by number: see `kept.rs` |
+//! | `{prefix}:indexed` | the numbers of the indexes of each namespace that has some |
+//! | `{prefix}:i:NUMBER` | a sorted set of the rows of an index: see `row.rs` |
 //! | `{prefix}:floors` | how far the log reaches back for namespaces that were trimmed by themselves |
 //!
 //! The braces put all of it into one slot of a cluster. No name and no key of a store holds a NUL, so one between them
@@ -50,7 +53,8 @@ impl Keys {
 
     /// Those that exist whatever the addresses in the store are.
     pub(crate) fn fixed(&self) -> Vec<String> {
-        const NAMES: [&str; 8] = ["order", "expiry", "log", "history", "receipts", "ids", "usage", "floors"];
+        const NAMES: [&str; 10] =
+            ["order", "expiry", "log", "history", "receipts", "ids", "usage", "indexes", "indexed", "floors"];
         NAMES.iter().map(|name| self.named(name)).collect()
     }
 }

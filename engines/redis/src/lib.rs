@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod build;
 mod config;
 mod engine;
 mod entry;
@@ -22,7 +23,10 @@ mod error;
 mod gather;
 mod group;
 mod head;
+mod holders;
+mod indexes;
 mod keeper;
+mod kept;
 mod layout;
 mod library;
 mod line;
@@ -32,11 +36,13 @@ mod place;
 mod read;
 mod readers;
 mod receipt;
+mod row;
 mod runtime;
 mod server;
 mod session;
 mod trim;
 mod undo;
+mod walk;
 mod write;
 mod writer;
 

@@ -39,12 +39,22 @@ local function glance(key)
   return head, redis.call('STRLEN', key)
 end
 
+-- The records of the indexes of a namespace, each behind its number.
+local function records_of(keys, namespace)
+  local found, records = {}, named(keys, 'indexes')
+  for id in string.gmatch(redis.call('HGET', named(keys, 'indexed'), namespace) or '', '%d+') do
+    found[#found + 1] = id
+    found[#found + 1] = redis.call('HGET', records, id)
+  end
+  return found
+end
+
 local function floors(keys)
   return redis.call('HGETALL', named(keys, 'floors'))
 end
 
--- What is remembered of ids, what is stored at addresses (whole, or without values), what namespaces take; then how far the
--- log reaches back for some.
+-- What is remembered of ids, what is stored at addresses (0 without values, 1 whole, 2 whole where the namespace has indexes),
+-- what namespaces take; then how far the log reaches back for some, and the indexes of these namespaces.
 local function gather(keys, args)
   local at = 1
   local function list(width, each)
@@ -57,12 +67,23 @@ local function gather(keys, args)
     return answers
   end
   local receipts, entries, usage = named(keys, 'receipts'), named(keys, 'e:'), named(keys, 'usage')
+  local is_indexed, indexed = {}, redis.call('EXISTS', named(keys, 'indexed')) == 1 and named(keys, 'indexed')
+  local function is_whole(how, member)
+    if how ~= '2' or not indexed then
+      return how == '1'
+    end
+    local namespace = string.match(member, '^[^%z]*')
+    if is_indexed[namespace] == nil then
+      is_indexed[namespace] = redis.call('HEXISTS', indexed, namespace) == 1
+    end
+    return is_indexed[namespace]
+  end
   local function receipt(answers, id)
     answers[#answers + 1] = redis.call('HGET', receipts, id)
   end
   local function entry(answers, whole, member)
     local key, found, size = entries .. member, nil, nil
-    if whole == '1' then
+    if is_whole(whole, member) then
       found = redis.call('GET', key)
       size = found and #found or 0
     else
@@ -71,10 +92,16 @@ local function gather(keys, args)
     answers[#answers + 1] = found
     answers[#answers + 1] = size
   end
+  local indexes = {}
   local function taken(answers, namespace)
     answers[#answers + 1] = redis.call('HGET', usage, namespace)
+    if indexed then
+      for _, part in ipairs(records_of(keys, namespace)) do
+        indexes[#indexes + 1] = part
+      end
+    end
   end
-  return { state(keys), list(1, receipt), list(2, entry), list(1, taken), floors(keys) }
+  return { state(keys), list(1, receipt), list(2, entry), list(1, taken), floors(keys), indexes }
 end
 
 -- from, to, whether backwards, limit, now, whether with entries, bytes at most: a page of the order.
@@ -133,6 +160,154 @@ end
 local function expiring(keys, args)
   local expiry = named(keys, 'expiry')
   return { state(keys), redis.call('ZRANGEBYSCORE', expiry, args[1], args[2], 'LIMIT', args[3], args[4]) }
+end
+
+-- a namespace, or nothing for all: the records of indexes, each behind its number.
+local function indexes(keys, args)
+  return { state(keys), args[1] and records_of(keys, args[1]) or redis.call('HGETALL', named(keys, 'indexes')) }
+end
+
+-- an index: its record, how many rows it has, and the numbers of the indexes of its namespace.
+local function index(keys, args)
+  local record = redis.call('HGET', named(keys, 'indexes'), args[1])
+  local namespace = record and string.match(record, '^.([^%z]*)') or ''
+  local beside = redis.call('HGET', named(keys, 'indexed'), namespace)
+  return { state(keys), record, redis.call('ZCARD', named(keys, 'i:' .. args[1])), beside }
+end
+
+-- index, namespace and beginning of rows, thrice and so on: for each the keys in these rows and when they expire.
+local function holders(keys, args)
+  local expiry, answers = named(keys, 'expiry'), {}
+  for at = 1, #args, 3 do
+    local namespace, first, held = args[at + 1], args[at + 2], {}
+    local last = string.sub(first, 1, -2) .. '\2'
+    for _, row in ipairs(redis.call('ZRANGEBYLEX', named(keys, 'i:' .. args[at]), '[' .. first, '(' .. last)) do
+      local key = string.sub(row, #first + 1)
+      held[#held + 1] = key
+      held[#held + 1] = redis.call('ZSCORE', expiry, namespace .. '\0' .. key)
+    end
+    answers[#answers + 1] = held
+  end
+  return { state(keys), answers }
+end
+
+-- An index that is ready: its namespace.
+local function ready(keys, id)
+  local record = redis.call('HGET', named(keys, 'indexes'), id)
+  return record and string.match(record, '^r([^%z]*)')
+end
+
+-- index, the namespace it is thought to be of, now, limit, rows at most, bytes at most, whether falling, the first key and that
+-- behind the last (or nothing), how many other indexes, each with the beginning of its rows, then parts: the beginning of the
+-- rows of one term (or nothing), from, to.
+--
+-- A page of rows with their entries, and the last row that was looked at where there may be more behind it. The rows of one
+-- term rise, whichever way the terms go.
+local function walk(keys, args)
+  local namespace = ready(keys, args[1])
+  if not namespace then
+    return { state(keys), false }
+  elseif namespace ~= args[2] then
+    return { state(keys), namespace }
+  end
+  local rows, expiry, entries = named(keys, 'i:' .. args[1]), named(keys, 'expiry'), named(keys, 'e:')
+  local now, limit, rows_max, bytes_max = tonumber(args[3]), tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
+  local falling, from_key, to_key, at = args[7] == '1', args[8], args[9], 11
+  local stale = redis.call('ZCOUNT', expiry, '-inf', args[3]) > 0
+  local batch, others = math.min(limit + 1, BATCH), {}
+  for _ = 1, tonumber(args[10]) do
+    if ready(keys, args[at]) then
+      others[#others + 1] = { named(keys, 'i:' .. args[at]), args[at + 1] }
+    end
+    at = at + 2
+  end
+
+  local items, found, bytes, looked, last = {}, 0, 0, 0, false
+  local function is_full()
+    return found == limit or bytes >= bytes_max or looked >= rows_max
+  end
+  local function visit(row)
+    looked, last = looked + 1, row
+    local _, edge = string.find(row, '\0\1', 1, true)
+    local key = string.sub(row, edge + 1)
+    for _, other in ipairs(others) do
+      if not redis.call('ZSCORE', other[1], other[2] .. key) then
+        return
+      end
+    end
+    local address = namespace .. '\0' .. key
+    local expires = stale and redis.call('ZSCORE', expiry, address)
+    if expires and tonumber(expires) <= now then
+      return
+    end
+    local entry = redis.call('GET', entries .. address)
+    found, bytes = found + 1, bytes + (entry and #entry or 0)
+    items[#items + 1] = row
+    items[#items + 1] = entry
+  end
+  -- Rows as they stand; whether there was room for all of them.
+  local function through(from, to)
+    while true do
+      local members = redis.call('ZRANGEBYLEX', rows, from, to, 'LIMIT', 0, batch)
+      for _, row in ipairs(members) do
+        if is_full() then
+          return false
+        end
+        visit(row)
+      end
+      if #members < batch then
+        return true
+      end
+      from = '(' .. members[#members]
+    end
+  end
+  -- Term by term: of each no more is read than the keys that were asked for.
+  local function by_terms(from, to)
+    local command = falling and 'ZREVRANGEBYLEX' or 'ZRANGEBYLEX'
+    while true do
+      local row = redis.call(command, rows, falling and to or from, falling and from or to, 'LIMIT', 0, 1)[1]
+      if not row then
+        return true
+      elseif is_full() then
+        return false
+      end
+      local _, edge = string.find(row, '\0\1', 1, true)
+      local first = string.sub(row, 1, edge)
+      local behind = '(' .. string.sub(row, 1, edge - 1) .. '\2'
+      local before = looked
+      if not through('[' .. first .. from_key, to_key == '' and behind or '(' .. first .. to_key) then
+        return false
+      elseif looked == before then
+        looked, last = looked + 1, row
+      end
+      if falling then
+        to = '(' .. first
+      else
+        from = '[' .. string.sub(behind, 2)
+      end
+    end
+  end
+  local is_plain = not falling and from_key == '' and to_key == ''
+  for part = at, #args, 3 do
+    local walked = (is_plain or args[part] ~= '') and through or by_terms
+    if not walked(args[part + 1], args[part + 2]) then
+      return { state(keys), namespace, items, last }
+    end
+  end
+  return { state(keys), namespace, items, false }
+end
+
+-- index, most, then from and to of spans: how many rows are in them, up to the most or somewhat more.
+local function estimate(keys, args)
+  local record, found = redis.call('HGET', named(keys, 'indexes'), args[1]), 0
+  local kept = record and string.sub(record, 1, 1) ~= 'd'
+  for at = 3, #args, 2 do
+    if not kept or found >= tonumber(args[2]) then
+      break
+    end
+    found = found + redis.call('ZLEXCOUNT', named(keys, 'i:' .. args[1]), args[at], args[at + 1])
+  end
+  return { state(keys), found }
 end
 
 -- from, to, whether backwards, limit: rows of the log, whole commits.
@@ -250,6 +425,7 @@ local COMMANDS = {
   { 'ZREM', 'order', 'x' },
   { 'HSET', 'usage', 'x', 'x' },
   { 'HDEL', 'usage', 'x' },
+  { 'ZPOPMIN', 'i:1', '1' },
 }
 
 -- The state as it has to be ('' for none) and as it becomes; how many entries go into the log as they stand, each with
@@ -305,6 +481,11 @@ reads('history', history)
 reads('measure', measure)
 reads('sides', sides)
 reads('undone', undone)
+reads('indexes', indexes)
+reads('index', index)
+reads('holders', holders)
+reads('walk', walk)
+reads('estimate', estimate)
 reads('rows', rows)
 reads('ids', ids)
 redis.register_function({ function_name = LIBRARY .. '_write', callback = write })

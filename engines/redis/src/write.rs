@@ -1,6 +1,8 @@
 //! The second trip of a group: everything it makes of the store, in one step that happens whole or not at all.
 
-use larder_core::{CommitId, Receipt, Timestamp, Usage};
+use std::borrow::Cow;
+
+use larder_core::{CommitId, Receipt, Timestamp, Usage, index::IndexId};
 
 use crate::{
     entry,
@@ -29,7 +31,7 @@ pub(crate) struct Change<'a> {
 struct Many {
     command: &'static str,
     /// The key it is about, for those that are about one.
-    key: Option<&'static str>,
+    key: Option<Cow<'static, str>>,
     /// How many words a thing has.
     words: usize,
 }
@@ -39,7 +41,7 @@ impl<'a> Change<'a> {
         Self { keys, moved: Vec::new(), many: Vec::new() }
     }
 
-    fn many(&mut self, command: &'static str, key: Option<&'static str>, words: Vec<Vec<u8>>) {
+    fn many(&mut self, command: &'static str, key: Option<Cow<'static, str>>, words: Vec<Vec<u8>>) {
         let many = Many { command, key, words: words.len() };
         match self.many.iter_mut().find(|(other, _)| *other == many) {
             Some((_, all)) => all.extend(words),
@@ -60,20 +62,20 @@ impl<'a> Change<'a> {
         self.unlink(self.keys.before(place));
     }
 
-    pub(crate) fn insert(&mut self, set: &'static str, member: Vec<u8>, score: i64) {
-        self.many("ZADD", Some(set), vec![score.to_string().into(), member]);
+    pub(crate) fn insert(&mut self, set: impl Into<Cow<'static, str>>, member: Vec<u8>, score: i64) {
+        self.many("ZADD", Some(set.into()), vec![score.to_string().into(), member]);
     }
 
-    pub(crate) fn remove(&mut self, set: &'static str, member: Vec<u8>) {
-        self.many("ZREM", Some(set), vec![member]);
+    pub(crate) fn remove(&mut self, set: impl Into<Cow<'static, str>>, member: Vec<u8>) {
+        self.many("ZREM", Some(set.into()), vec![member]);
     }
 
     pub(crate) fn field(&mut self, hash: &'static str, field: Vec<u8>, value: Vec<u8>) {
-        self.many("HSET", Some(hash), vec![field, value]);
+        self.many("HSET", Some(hash.into()), vec![field, value]);
     }
 
     pub(crate) fn no_field(&mut self, hash: &'static str, field: Vec<u8>) {
-        self.many("HDEL", Some(hash), vec![field]);
+        self.many("HDEL", Some(hash.into()), vec![field]);
     }
 
     /// What a namespace takes from here on; of nothing, nothing is stored.
@@ -82,6 +84,22 @@ impl<'a> Change<'a> {
             true => self.no_field("usage", namespace),
             false => self.field("usage", namespace, write_usage(usage)),
         }
+    }
+
+    /// This row is in an index from here on, or no longer.
+    pub(crate) fn index_row(&mut self, id: IndexId, row: Vec<u8>, is_there: bool) {
+        let set = format!("i:{}", id.0);
+        if is_there { self.insert(set, row, 0) } else { self.remove(set, row) }
+    }
+
+    /// Removes as many rows of an index, if there are as many.
+    pub(crate) fn pop_rows(&mut self, id: IndexId, rows: usize) {
+        self.many("ZPOPMIN", Some(format!("i:{}", id.0).into()), vec![rows.to_string().into()]);
+    }
+
+    /// How many words the whole of it has, not counting a few.
+    pub(crate) fn words(&self) -> usize {
+        2 * self.moved.len() + self.many.iter().map(|(_, things)| things.len()).sum::<usize>()
     }
 
     /// Remembers what became of a commit; without a receipt it is fenced.
@@ -149,6 +167,9 @@ pub(crate) fn change<'a>(keeper: &'a Keeper, group: &Group) -> Change<'a> {
                 }
             }
         }
+    }
+    for ((id, row), is_there) in &group.rows {
+        change.index_row(*id, row.clone(), *is_there);
     }
     for (id, receipt) in &group.receipts {
         change.remember(*id, Some(receipt));

@@ -13,10 +13,11 @@ use std::{
 };
 
 use futures_channel::oneshot;
-use larder_core::{Commit, CommitId, Error, Outcome, Result, commit_bytes, engine::Resolution};
+use larder_core::{Commit, CommitId, Error, Outcome, Result, commit_bytes, engine::Resolution, index::IndexStatus};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
+    build::{Advancing, Creating, Dropping},
     engine::LIMITS,
     error::{Attempt, Failure, again, unavailable},
     gather::gather,
@@ -33,12 +34,18 @@ use crate::{
 const STEP_BYTES_MAX: usize = 8 << 20;
 const STEP_COMMITS_MAX: usize = 1024;
 
+/// How many words one step has at most; a server breaks off what has more than about a million.
+const WORDS_MAX: usize = 900_000;
+
 /// What the writer is asked to do, and where to answer.
 #[derive(Debug)]
 pub(crate) enum Job {
     Commit(Vec<Commit>, oneshot::Sender<Vec<Result<Outcome>>>),
     Resolve(CommitId, oneshot::Sender<Result<Resolution>>),
     Trim(Task, oneshot::Sender<Result<Step>>),
+    CreateIndex(Creating, oneshot::Sender<Result<IndexStatus>>),
+    DropIndex(Dropping, oneshot::Sender<Result<bool>>),
+    AdvanceIndex(Advancing, oneshot::Sender<Result<Option<IndexStatus>>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -109,7 +116,10 @@ impl Desk {
             match job {
                 Job::Commit(group, answer) => drop(answer.send(self.commit(&group).await)),
                 Job::Resolve(id, answer) => drop(answer.send(self.resolve(id).await)),
-                Job::Trim(task, answer) => drop(answer.send(self.trim(task).await)),
+                Job::Trim(task, answer) => drop(answer.send(self.patiently(&task).await.map_err(Error::from))),
+                Job::CreateIndex(work, answer) => drop(answer.send(self.index(&work).await)),
+                Job::DropIndex(work, answer) => drop(answer.send(self.patiently(&work).await.map_err(Error::from))),
+                Job::AdvanceIndex(work, answer) => drop(answer.send(self.index(&work).await)),
                 Job::Close(answer) => {
                     jobs.close();
                     self.seat = None;
@@ -180,8 +190,8 @@ impl Desk {
         self.patiently(&Resolving(id)).await.map_err(Error::from)
     }
 
-    async fn trim(&mut self, task: Task) -> Result<Step> {
-        self.patiently(&task).await.map_err(Error::from)
+    async fn index<T: Send>(&mut self, work: &impl Work<Answer = Result<T>>) -> Result<T> {
+        self.patiently(work).await.map_err(Error::from)?
     }
 
     /// Tries until it is done: again when somebody else was faster, and again when an answer was lost, for as long as the
@@ -274,11 +284,23 @@ impl Work for Committing<'_> {
         let Self(commits) = self;
         let Some(gathered) = gather(&seat.session, &seat.keeper, commits).await? else { return Ok(Tried::Moved) };
         let (mut group, state) = (gathered.group, gathered.state);
-        let answers = commits.iter().enumerate().map(|(index, commit)| group.commit(index, commit)).collect();
+        let mut before = group.can_claim().then(|| group.clone());
+        let answers = loop {
+            let answers = commits.iter().enumerate().map(|(index, commit)| group.commit(index, commit)).collect();
+            let missing = group.holders.missing();
+            let Some(before) = before.as_mut().filter(|_| !missing.is_empty()) else { break answers };
+            if !before.holders.learn(&seat.session, &state, missing).await? {
+                return Ok(Tried::Moved);
+            }
+            group = before.clone();
+        };
         if group.receipts.is_empty() {
             return Ok(Tried::Done(answers));
         }
         let change = write::change(&seat.keeper, &group);
+        if change.words() > WORDS_MAX {
+            return Err(Failure::Refused(Error::limit("it changes more rows of indexes than the server takes at once")));
+        }
         seat.apply(change, &state, group.head, answers).await
     }
 }
