@@ -8,6 +8,7 @@ mod index;
 mod memory;
 mod query;
 mod raw;
+mod redis;
 mod report;
 mod search;
 mod sqlite;
@@ -55,6 +56,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("sqlite set") {
         sqlite::writes(&mut report, &runtime, directory.path(), options.sets)?;
+    }
+    if wanted("redis") {
+        redis::measure(&mut report, directory.path(), options.sets)?;
     }
     // First, because memory that was used and freed before would hide what these use.
     if wanted("sqlite watch: idle") {

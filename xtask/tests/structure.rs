@@ -52,7 +52,7 @@ fn dependencies_point_one_way() {
         ("larder-sqlite", &["larder-core"]),
         ("larder", &["larder-core", "larder-facets", "larder-redis", "larder-sqlite"]),
         ("larder-cli", &["larder"]),
-        ("larder-bench", &["larder", "larder-redis", "larder-sqlite"]),
+        ("larder-bench", &["larder", "larder-sqlite"]),
         ("larder-soak", &["larder-conformance", "larder-core", "larder-redis", "larder-sqlite"]),
         ("xtask", &[]),
     ];

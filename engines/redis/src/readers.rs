@@ -13,6 +13,7 @@ use larder_core::Result;
 use crate::{
     error::{Failure, closed},
     keeper::Keeper,
+    runtime,
     session::{Answers, Call, Session},
 };
 
@@ -25,8 +26,8 @@ const LARGE: usize = 1;
 #[derive(Debug)]
 pub(crate) struct Readers {
     pub(crate) keeper: Arc<Keeper>,
-    small: [Lane; SMALL],
-    large: [Lane; LARGE],
+    small: [Arc<Lane>; SMALL],
+    large: [Arc<Lane>; LARGE],
     turn: AtomicUsize,
     closed: AtomicBool,
 }
@@ -49,11 +50,17 @@ impl Lane {
     }
 
     /// The session, connected again if the last one is gone.
-    async fn session(&self, keeper: &Keeper) -> Result<Arc<Session>> {
+    async fn session(self: &Arc<Self>, keeper: &Arc<Keeper>) -> Result<Arc<Session>> {
         if let Some(session) = self.current() {
             return Ok(session);
         }
-        // One connects, the others wait for it.
+        // Whoever asked may never look again, and must not hold up the others by that: it is done elsewhere.
+        let (lane, keeper) = (self.clone(), keeper.clone());
+        runtime::elsewhere(async move { lane.connect(&keeper).await }).await
+    }
+
+    /// One connects, the others wait for it.
+    async fn connect(&self, keeper: &Keeper) -> Result<Arc<Session>> {
         let _connecting = self.connecting.lock().await;
         if let Some(session) = self.current() {
             return Ok(session);

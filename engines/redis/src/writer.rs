@@ -254,11 +254,14 @@ impl From<Ended> for Error {
     }
 }
 
+/// How often a pause gets longer: up to 6 ms, in which some commits of others fit.
+const LONGER_MAX: u32 = 7;
+
 /// How long to wait before trying again: longer every time, and by chance, so that those who meet do not meet again.
 fn pause(times: u32) -> Duration {
     // As good as any chance: nothing depends on it but who goes first.
     let chance = RandomState::new().hash_one(times);
-    let most = 50_u64 << times.min(10);
+    let most = 50_u64 << times.min(LONGER_MAX);
     Duration::from_micros(chance % most)
 }
 

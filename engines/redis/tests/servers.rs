@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, poll_once};
 use larder_core::{
     Action, Address, ChangesQuery, Commit, CommitId, Engine as _, ErrorKind, Key, Namespace, Outcome, Select, Timestamp,
     Write, engine::Resolution,
@@ -249,4 +249,18 @@ fn a_server_that_is_full_takes_nothing_and_keeps_what_it_has() {
     assert_eq!((number(&engine, "k"), number(&engine, "total")), (2, 2));
     let status = block_on(engine.status(NOW)).expect("answers");
     assert_eq!((status.revision.get(), status.changes), (2, 4));
+}
+
+/// Somebody asks, is not answered at once, and does not look again. Whoever asks after that is answered all the same.
+#[test]
+fn a_question_that_nobody_looks_after_holds_up_nobody() {
+    let server = Server::start().expect("a server starts");
+    let engine = block_on(open(&fresh_at(&server.url()))).expect("opens");
+    let mut left: Vec<_> = (0..8).map(|_| engine.get(vec![at("k")], NOW)).collect();
+    for asked in &mut left {
+        drop(block_on(poll_once(asked)));
+    }
+    for _ in 0..8 {
+        assert_eq!(number(&engine, "k"), 0);
+    }
 }

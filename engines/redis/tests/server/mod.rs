@@ -53,8 +53,16 @@ impl Server {
 
     /// Starts a server with these settings.
     pub(crate) fn with(settings: &[&str]) -> Result<Self, String> {
+        // In memory where the system has a place for files there: to sync is still to sync, but costs nothing.
+        let parents = [PathBuf::from("/dev/shm"), env::temp_dir()];
+        let parent = parents.iter().find(|parent| is_writable(parent)).cloned().unwrap_or_default();
+        Self::start_in(&parent, settings)
+    }
+
+    /// As [`Server::with`], in a new directory in `parent`.
+    pub(crate) fn start_in(parent: &Path, settings: &[&str]) -> Result<Self, String> {
         let program = program().ok_or("Redis is not installed")?;
-        let directory = directory().map_err(|error| format!("there is no place for a server: {error}"))?;
+        let directory = directory(parent).map_err(|error| format!("there is no place for a server: {error}"))?;
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let mut server = Self { program, directory, port: 0, settings, running: None };
         let mut why = String::new();
@@ -143,12 +151,9 @@ impl Drop for Server {
     }
 }
 
-/// A new directory, in memory where the system has one there: to sync is still to sync, but costs nothing.
-fn directory() -> std::io::Result<PathBuf> {
+fn directory(parent: &Path) -> std::io::Result<PathBuf> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("larder-redis-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let parents = [PathBuf::from("/dev/shm"), env::temp_dir()];
-    let parent = parents.iter().find(|parent| is_writable(parent)).cloned().unwrap_or_default();
     let directory = parent.join(name);
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir(&directory)?;
