@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_lite::future::block_on;
 use larder_core::{
-    Action, Address, Check, Commit, CommitId, Condition, Engine as _, ErrorKind, Key, MetadataChange, Namespace, Outcome,
-    Result, StoreId, Timestamp, Value, Write, engine::Resolution,
+    Action, Address, Check, Commit, CommitId, Condition, Engine as _, ErrorKind, Index, Key, MetadataChange, Namespace,
+    Outcome, Result, StoreId, Timestamp, Value, Write, engine::Resolution, index::IndexState,
 };
 use larder_redis::{RedisConfig, RedisEngine};
 use proxy::{Cut, Proxy};
@@ -139,4 +139,34 @@ fn a_commit_that_arrives_late_is_not_fooled_by_what_looks_the_same() {
     assert!(one(block_on(ground.direct.commit(vec![delete]))).is_ok());
     assert_eq!(ground.proxy.let_go(), b":0\r\n");
     assert_eq!(ground.version(), None);
+}
+
+/// Nobody hears the answers, and each step is done once all the same.
+#[test]
+fn steps_of_an_index_whose_lines_were_cut_are_done_once() {
+    for cut in [Cut::Before, Cut::After] {
+        let ground = Ground::new();
+        assert!(one(block_on(ground.direct.commit(vec![set(1)]))).is_ok());
+        let (kept, seen) = (ground.cut_off.indexes().expect("kept"), ground.direct.indexes().expect("kept"));
+        let states = || block_on(seen.list(None)).expect("lists").into_iter().map(|status| status.state).collect::<Vec<_>>();
+
+        ground.proxy.cut(cut, false);
+        let index = Index::on("n").expect("a good path");
+        let created = block_on(kept.create(Namespace::default(), index.clone())).expect("creates");
+        assert_eq!(states(), [IndexState::Building { through: None, entries: 0 }], "{cut:?}");
+
+        ground.proxy.cut(cut, false);
+        let built = block_on(kept.advance(created.id, 10, NOW)).expect("moves on").expect("it is there");
+        assert_eq!((built.state, states()), (IndexState::Ready, vec![IndexState::Ready]), "{cut:?}");
+
+        ground.proxy.cut(cut, false);
+        assert!(block_on(kept.drop(created.id)).expect("drops"), "{cut:?}: there was one");
+        assert_eq!(states(), [IndexState::Dropped], "{cut:?}");
+
+        ground.proxy.cut(cut, false);
+        assert_eq!(block_on(kept.advance(created.id, 10, NOW)).expect("removes"), None, "{cut:?}");
+        assert_eq!(states(), [], "{cut:?}");
+        let again = block_on(kept.create(Namespace::default(), index)).expect("creates");
+        assert_ne!(again.id, created.id, "no two indexes ever have the same number");
+    }
 }
