@@ -9,7 +9,7 @@ use futures_lite::future::block_on;
 use larder_core::{
     Action, Address, Commit, CommitId, Engine, Index, Key, MetadataChange, Namespace, Outcome, Range, StoreId, Timestamp,
     Value, Write,
-    engine::{IndexWalk, Indexes, Walked},
+    engine::{IndexWalk, Indexes, Place, Walked},
     index::{IndexId, IndexState, Span, Term},
     memory::MemoryEngine,
 };
@@ -167,6 +167,14 @@ fn walks_are_those_of_the_memory_engine() {
                 }
             }
         }
+        // Behind any place, whether it is one that was asked for or not.
+        for ((term, key), range) in all.iter().flat_map(|row| ranges.iter().map(move |range| (row, range))) {
+            let after = Some(Place { term: term.clone(), key: key.clone() });
+            for reverse in [false, true] {
+                let walk = IndexWalk { range: range.clone(), after: after.clone(), reverse, limit: 2, ..whole.clone() };
+                walks += both.walk(ids, none.clone(), &walk).len();
+            }
+        }
         for (spans, most) in [(vec![Span::all()], 1000), (two, 1000), (vec![Span::all()], 4), (empty, 4)] {
             let count = |(engine, id)| block_on(kept(engine).estimate(id, spans.clone(), most)).expect("counts");
             let counted: Vec<usize> = both.engines().into_iter().zip(ids).map(count).collect();
@@ -181,17 +189,26 @@ fn walks_are_those_of_the_memory_engine() {
 fn a_walk_that_looks_at_much_goes_on_where_it_was() {
     let both = Both::new();
     for hundred in 0..12 {
-        let write =
-            |of| put(&format!("k{hundred:02}{of:02}"), &format!(r#"{{"same":1,"rare":{}}}"#, (of == 77) as u8), None);
+        let write = |of: u32| {
+            let json = format!(r#"{{"same":1,"rare":{},"own":{}}}"#, u8::from(of == 77), 100 * hundred + of);
+            put(&format!("k{hundred:02}{of:02}"), &json, None)
+        };
         both.commit(&[commit((0..100).map(write).collect(), NOW)]);
     }
-    let [same, rare] = ["same", "rare"].map(|path| both.create(&Index::on(path).expect("a good path"), 1000));
+    let [same, rare, own] = ["same", "rare", "own"].map(|path| both.create(&Index::on(path).expect("a good path"), 1000));
     let whole = IndexWalk { limit: 5, ..whole(same[0]) };
     let rows = both.walk(rare, [Vec::new(), Vec::new()], &IndexWalk { limit: 1000, ..whole.clone() });
     let one = rows.last().expect("there are some").0.clone();
     for reverse in [false, true] {
         let also = [0, 1].map(|engine| vec![(rare[engine], one.clone())]);
         assert_eq!(both.walk(same, also, &IndexWalk { reverse, ..whole.clone() }).len(), 12);
+
+        let range = Range::key(&at(if reverse { "k0000" } else { "k1199" }));
+        let last = IndexWalk { range, reverse, ..whole.clone() };
+        assert_eq!(both.walk(own, [Vec::new(), Vec::new()], &last).len(), 1);
+        let page = block_on(kept(&both.redis).walk(IndexWalk { index: own[1], ..last })).expect("walks");
+        let Walked { items, through } = page.expect("the index is ready").value;
+        assert!(items.is_empty() && through.is_some(), "a call is bounded by what it looks at, not by what it finds");
     }
 }
 
