@@ -274,7 +274,10 @@ impl Eye<'_> {
     /// The addresses of a range that expire between the two moments.
     async fn expiring(&self, one: &Unchanged<'_>) -> Attempt<Option<Vec<Address>>> {
         let (mut found, mut passed, mut namespace) = (Vec::new(), 0, None);
-        while one.earlier < one.later {
+        if one.earlier >= one.later {
+            return Ok(Some(found));
+        }
+        loop {
             let call = self.session.function("expiring").arg(format!("({}", one.earlier.as_millis()));
             let call = call.number(one.later.as_millis()).number(passed).number(PAGE_ROWS);
             let Some(mut answers) = self.ask(call).await? else { return Ok(None) };
@@ -287,9 +290,8 @@ impl Eye<'_> {
                 }
             }
             if members.len() < PAGE_ROWS {
-                break;
+                return Ok(Some(found));
             }
         }
-        Ok(Some(found))
     }
 }

@@ -97,7 +97,8 @@ impl Readers {
     pub(crate) async fn ask(&self, small: bool, call: impl Into<Call>) -> Result<Answers> {
         let call = call.into();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let lane = if small { &self.small[turn % SMALL] } else { &self.large[turn % LARGE] };
+        let lanes: &[Lane] = if small { &self.small } else { &self.large };
+        let lane = &lanes[turn % lanes.len()];
         let mut lost = None;
         for _ in 0..2 {
             if self.is_closed() {
