@@ -1,0 +1,241 @@
+//! The writer: one task, one session, one transaction at a time.
+//!
+//! What a caller has handed over is done whether the caller waits for it or not.
+
+use std::{future::Future, sync::Arc};
+
+use futures_channel::oneshot;
+use larder_core::{Commit, CommitId, Durability, Error, Outcome, Result, engine::Resolution};
+use tokio::sync::mpsc;
+
+use crate::{
+    engine::LIMITS,
+    error::{Attempt, Failure, again, unavailable},
+    gather::gather,
+    head::{Head, LOCK},
+    keeper::Keeper,
+    lineage::{Life, notice_lost_past},
+    receipt, runtime,
+    session::Session,
+    trim::{self, Step, Task},
+    write::write,
+};
+
+/// What the writer is asked to do, and where to answer.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Commit(Vec<Commit>, oneshot::Sender<Vec<Result<Outcome>>>),
+    Resolve(CommitId, oneshot::Sender<Result<Resolution>>),
+    Trim(Task, oneshot::Sender<Result<Step>>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The way to the writer; when the last one is dropped, it ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer(mpsc::UnboundedSender<Job>);
+
+/// Why there is no answer.
+pub(crate) enum Gone {
+    /// The writer had ended before it was asked: nothing was done.
+    Before,
+    /// The writer ended or failed at work: nobody knows.
+    Meanwhile,
+}
+
+impl Writer {
+    /// Connects and begins to wait for work.
+    pub(crate) async fn start(keeper: Arc<Keeper>, durability: Durability) -> Result<Self> {
+        let (sender, jobs) = mpsc::unbounded_channel();
+        let mut desk = Desk { keeper, durability, session: None };
+        desk.session().await?;
+        drop(runtime::begin(desk.work(jobs))?);
+        Ok(Self(sender))
+    }
+
+    /// Hands over a job and waits for its answer.
+    pub(crate) async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(job(answer)).map_err(|_| Gone::Before)?;
+        answered.await.map_err(|_| Gone::Meanwhile)
+    }
+}
+
+/// What the task works with.
+struct Desk {
+    keeper: Arc<Keeper>,
+    durability: Durability,
+    session: Option<(Arc<Session>, Arc<Life>)>,
+}
+
+impl Desk {
+    async fn work(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        while let Some(job) = jobs.recv().await {
+            // Whoever asked may have gone; the work is done all the same.
+            match job {
+                Job::Commit(group, answer) => drop(answer.send(self.commit(&group).await)),
+                Job::Resolve(id, answer) => drop(answer.send(self.resolve(id).await)),
+                Job::Trim(task, answer) => drop(answer.send(self.trim(task).await)),
+                Job::Close(answer) => {
+                    jobs.close();
+                    self.session = None;
+                    drop(answer.send(()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The session, connected again if the last one is gone; what the server has lost is noticed before anything else.
+    async fn session(&mut self) -> Result<(Arc<Session>, Arc<Life>)> {
+        if let Some((session, life)) = self.session.as_ref().filter(|(session, _)| !session.is_gone()) {
+            return Ok((session.clone(), life.clone()));
+        }
+        let session = self.keeper.session().await?;
+        let life = notice_lost_past(&session).await?;
+        Ok(self.session.insert((Arc::new(session), Arc::new(life))).clone())
+    }
+
+    /// Decides and applies each commit; together with the others if that goes well, else each on its own, so that what
+    /// is too much for the server does not take its neighbours with it.
+    async fn commit(&mut self, group: &[Commit]) -> Vec<Result<Outcome>> {
+        let mut answers = verify(group);
+        let all: Vec<usize> = (0..group.len()).filter(|index| answers[*index].is_none()).collect();
+        if let Ended::Apart = self.together(group, &all, &mut answers).await {
+            for index in all {
+                self.together(group, &[index], &mut answers).await;
+            }
+        }
+        answers.into_iter().map(|answer| answer.expect("every commit that was handed over is answered")).collect()
+    }
+
+    /// Decides and applies the commits of `group` with these indices in one transaction.
+    ///
+    /// When the session is lost all of it is tried once more. Nothing happens twice: who commits holds the lock, so once we
+    /// have it again the first attempt has ended, and its ids are known or never will be.
+    async fn together(&mut self, group: &[Commit], indices: &[usize], answers: &mut [Option<Result<Outcome>>]) -> Ended {
+        let commits: Vec<&Commit> = indices.iter().map(|index| &group[*index]).collect();
+        if commits.is_empty() {
+            return Ended::Together;
+        }
+        let mut unknown = None;
+        for _ in 0..2 {
+            let failure = match self.attempt(&commits).await {
+                Ok(decided) => {
+                    for (index, answer) in indices.iter().zip(decided) {
+                        answers[*index] = Some(answer);
+                    }
+                    return Ended::Together;
+                }
+                Err(failure) => failure,
+            };
+            self.session = None;
+            match failure {
+                Trouble::Unknown(error) => unknown = Some(error),
+                // The attempt before this one is in nobody's hands any more, and what became of it is not known.
+                Trouble::Nothing(Failure::Refused(_)) | Trouble::Nothing(Failure::Lost(_)) if unknown.is_some() => break,
+                Trouble::Nothing(Failure::Lost(error)) => {
+                    indices.iter().for_each(|index| answers[*index] = Some(Err(again(&error))));
+                }
+                Trouble::Nothing(Failure::Refused(_)) if indices.len() > 1 => return Ended::Apart,
+                Trouble::Nothing(Failure::Refused(error)) => {
+                    indices.iter().for_each(|index| answers[*index] = Some(Err(again(&error))));
+                    return Ended::Together;
+                }
+            }
+        }
+        if let Some(error) = unknown {
+            for index in indices {
+                answers[*index] = Some(Err(Error::outcome_unknown(group[*index].id, &error).engine("postgres")));
+            }
+        }
+        Ended::Together
+    }
+
+    async fn attempt(&mut self, commits: &[&Commit]) -> Result<Vec<Result<Outcome>>, Trouble> {
+        let (session, life) = self.session().await.map_err(|error| Trouble::Nothing(Failure::Refused(error)))?;
+        let mut group = gather(&session, commits).await.map_err(Trouble::Nothing)?;
+        let answers = commits.iter().enumerate().map(|(index, commit)| group.commit(index, commit)).collect();
+        if group.receipts.is_empty() {
+            session.run("ROLLBACK").await.map_err(Trouble::Nothing)?;
+            return Ok(answers);
+        }
+        let mark = life.mark(self.durability, group.head.has_standby);
+        match write(&session, &group, &mark).await {
+            Ok(()) => Ok(answers),
+            Err(Failure::Lost(error)) => Err(Trouble::Unknown(error)),
+            Err(refused) => Err(Trouble::Nothing(refused)),
+        }
+    }
+
+    async fn resolve(&mut self, id: CommitId) -> Result<Resolution> {
+        let durability = self.durability;
+        self.twice(move |session, life| resolve(session, id, durability, life)).await
+    }
+
+    async fn trim(&mut self, task: Task) -> Result<Step> {
+        self.twice(move |session, _| trim::step(session, task.clone())).await
+    }
+
+    /// Does what can be done again without harm, once more when the session was lost.
+    async fn twice<T, F>(&mut self, work: impl Fn(Arc<Session>, Arc<Life>) -> F) -> Result<T>
+    where
+        F: Future<Output = Attempt<T>>,
+    {
+        let mut lost = unavailable("the connection to the server was lost");
+        for _ in 0..2 {
+            let (session, life) = self.session().await?;
+            let failure = match work(session, life).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            // With the session goes a transaction that did not end well.
+            self.session = None;
+            match failure {
+                Failure::Refused(error) => return Err(error),
+                Failure::Lost(error) => lost = error,
+            }
+        }
+        Err(lost)
+    }
+}
+
+/// The answers to those commits that are too large.
+fn verify(group: &[Commit]) -> Vec<Option<Result<Outcome>>> {
+    group.iter().map(|commit| LIMITS.verify(commit).err().map(Err)).collect()
+}
+
+/// Whether commits were answered together.
+enum Ended {
+    Together,
+    /// They were refused as a whole, and should be tried one by one.
+    Apart,
+}
+
+/// Why an attempt did not end well.
+enum Trouble {
+    /// Nothing of it was written.
+    Nothing(Failure),
+    /// It may have been written.
+    Unknown(Error),
+}
+
+/// What became of `id`; of one that nothing is remembered of it is made sure that it never happens.
+async fn resolve(session: Arc<Session>, id: CommitId, durability: Durability, life: Arc<Life>) -> Attempt<Resolution> {
+    const KNOWN: &str = "SELECT revision, receipt FROM commits WHERE id = $1";
+    const FENCE: &str = "INSERT INTO commits VALUES ($1, $2, NULL)";
+    const MARK: &str = "UPDATE store SET life = $1";
+    session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    let head = Head::read(&session.row(LOCK, &[]).await?)?;
+    let bytes = &id.as_bytes()[..];
+    let found = match session.query(KNOWN, &[&bytes]).await?.first() {
+        Some(row) => receipt::read(row, 0)?,
+        None if id.made_at().as_millis() < head.ids_since => Resolution::Forgotten,
+        None => {
+            session.execute(FENCE, &[&bytes, &head.revision.get().cast_signed()]).await?;
+            session.execute(MARK, &[&life.mark(durability, head.has_standby)]).await?;
+            Resolution::Never
+        }
+    };
+    session.run("COMMIT").await?;
+    Ok(found)
+}
