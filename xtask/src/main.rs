@@ -4,13 +4,15 @@
 
 mod campaigns;
 mod command;
+mod servers;
 mod system;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use command::{Failure, cargo};
+use command::{Failure, cargo, cargo_with};
+use servers::Servers;
 
 /// Everything one does with this workspace.
 #[derive(Debug, Parser)]
@@ -26,7 +28,7 @@ enum Task {
     Check,
     /// Every test there is, after installing the tools that some of them need
     Test,
-    /// The tests of one engine: memory or sqlite
+    /// The tests of one engine: memory, sqlite or postgres
     Engine {
         /// Which one
         name: Engine,
@@ -58,6 +60,7 @@ enum Task {
 enum Engine {
     Memory,
     Sqlite,
+    Postgres,
 }
 
 fn main() -> ExitCode {
@@ -85,7 +88,21 @@ fn check() -> Result<(), Failure> {
 fn test() -> Result<(), Failure> {
     system::provide(system::TOOLS)?;
     // One call builds every dependency once; the tests of the program find it built.
-    cargo(&["test", "--workspace"])
+    if servers::is_skipped("postgres") {
+        let told = "\n*** LARDER_SKIP: nothing of this run says anything about PostgreSQL ***\n";
+        eprintln!("{told}");
+        cargo(&["test", "--workspace", "--exclude", "larder-postgres"])?;
+        eprintln!("{told}");
+        return Ok(());
+    }
+    with(&Servers::default().with_postgres()?, &["test", "--workspace"])
+}
+
+/// Runs cargo with these servers, which end when it has ended.
+fn with(servers: &Servers, arguments: &[&str]) -> Result<(), Failure> {
+    let variables = servers.variables();
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, &**value)).collect();
+    cargo_with(&variables, arguments)
 }
 
 fn engine(engine: Engine) -> Result<(), Failure> {
@@ -95,6 +112,7 @@ fn engine(engine: Engine) -> Result<(), Failure> {
             system::provide(system::TOOLS)?;
             cargo(&["test", "--package", "larder-sqlite"])
         }
+        Engine::Postgres => with(&Servers::default().with_postgres()?, &["test", "--package", "larder-postgres"]),
     }
 }
 

@@ -51,7 +51,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// Whether this is root on a system with Debian's package manager.
-fn may_install() -> bool {
+pub(crate) fn may_install() -> bool {
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));
     root && Path::new("/usr/bin/apt-get").exists()
 }

@@ -2,7 +2,7 @@
 //!
 //! Commands check what they were given first and ask for the store then, so that a bad request leaves no file behind.
 
-use larder::{Builder, Durability, Error, ErrorKind, Namespace, Store};
+use larder::{Builder, Durability, Error, ErrorKind, Namespace, Store, without_password};
 
 use crate::{args::Settings, failure::Failure, output::Output, text::shell};
 
@@ -50,7 +50,7 @@ impl Session {
         let mut call = String::from("larder");
         let store = &self.settings.store;
         if *store != crate::args::DEFAULT_STORE && std::env::var("LARDER_STORE").as_ref() != Ok(store) {
-            call.push_str(&format!(" --store {}", shell(store)));
+            call.push_str(&format!(" --store {}", shell(&without_password(store))));
         }
         if let Some(namespace) = &self.settings.namespace {
             call.push_str(&format!(" -n {}", shell(namespace)));

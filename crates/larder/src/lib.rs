@@ -27,6 +27,7 @@
 //! | --- | --- | --- |
 //! | `memory:` | the memory of the process | always |
 //! | `sqlite:PATH` | one embedded file; PATH is taken literally | `sqlite` (default) |
+//! | `postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME` | a schema of a PostgreSQL database | `postgres` (default) |
 //!
 //! With the feature `documents` there are collections of JSON under schemas, in `documents`.
 //!
@@ -41,7 +42,7 @@ mod world;
 pub use larder_core::*;
 #[cfg(feature = "documents")]
 pub use larder_facets::documents;
-pub use open::{Builder, open};
+pub use open::{Builder, open, without_password};
 pub use world::SystemWorld;
 
 /// The example of README.md compiles.

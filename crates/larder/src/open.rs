@@ -1,6 +1,6 @@
 //! From a URL to a store.
 
-use std::sync::Arc;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use larder_core::{Durability, Engine, Error, ErrorKind, Result, Retention, Store, StoreId, World, memory::MemoryEngine};
 
@@ -15,7 +15,7 @@ pub async fn open(url: &str) -> Result<Store> {
 }
 
 /// How to open a store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Builder {
     url: String,
     durability: Option<Durability>,
@@ -91,6 +91,13 @@ impl Builder {
                 Err(Error::new(ErrorKind::Unsupported, "the store memory: is gone with its process and cannot be durable"))
             }
             "memory" => Ok(Arc::new(MemoryEngine::new(fresh))),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => {
+                let mut config = larder_postgres::PostgresConfig::parse(&self.url)?;
+                config.durability = self.durability.unwrap_or_default();
+                config.create = self.create;
+                Ok(Arc::new(larder_postgres::PostgresEngine::open(config, fresh).await?))
+            }
             #[cfg(feature = "sqlite")]
             "sqlite" => {
                 let mut config = larder_sqlite::SqliteConfig::new(rest);
@@ -103,8 +110,57 @@ impl Builder {
     }
 }
 
+/// The URL of a store without the password in it, fit to be shown.
+///
+/// It is the same store still: a password can also come from elsewhere, such as `PGPASSWORD`.
+pub fn without_password(url: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return Cow::Borrowed(url) };
+    // Of somebody who forgot to encode an @ in the password it is the last one.
+    let Some((credentials, place)) = rest.rsplit_once('@') else { return Cow::Borrowed(url) };
+    match credentials.split_once(':') {
+        Some((user, _)) => Cow::Owned(format!("{scheme}://{user}@{place}")),
+        None => Cow::Borrowed(url),
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("url", &without_password(&self.url))
+            .field("durability", &self.durability)
+            .field("create", &self.create)
+            .field("retention", &self.retention)
+            .finish_non_exhaustive()
+    }
+}
+
 fn unknown(scheme: &str) -> Error {
-    let known: &[&str] = if cfg!(feature = "sqlite") { &["memory:", "sqlite:PATH"] } else { &["memory:"] };
+    let known = [
+        Some("memory:"),
+        cfg!(feature = "sqlite").then_some("sqlite:PATH"),
+        cfg!(feature = "postgres").then_some("postgres://USER@HOST/DATABASE"),
+    ];
+    let known: Vec<&str> = known.into_iter().flatten().collect();
     let message = format!("there is no engine {scheme:?} in this build; it has {}", known.join(" and "));
     Error::new(ErrorKind::Unsupported, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("postgres://ann:hush@h:1/app?schema=s", "postgres://ann@h:1/app?schema=s"),
+            ("postgres://ann:hu@sh/hu?sh@h/app", "postgres://ann@h/app"),
+            ("postgres://ann@h/app", "postgres://ann@h/app"),
+            ("postgres://h/app", "postgres://h/app"),
+            ("sqlite:./a:b@c.db", "sqlite:./a:b@c.db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+            let told = format!("{:?}", Builder::new(url));
+            assert!(told.contains(shown) && !told.contains("hu"), "{told}");
+        }
+    }
 }

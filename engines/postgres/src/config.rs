@@ -115,7 +115,7 @@ impl PostgresConfig {
 }
 
 /// How long a server may take until it answers a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a silent server goes unasked, and how long one that does not answer is waited for.
 const KEEPALIVE: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use larder_core::{Error, ErrorKind, Result};
 use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement, types::ToSql};
 
 use crate::{
-    config::PostgresConfig,
+    config::{CONNECT_TIMEOUT, PostgresConfig},
     error::{Attempt, Failure, explain, io_error, unavailable},
     runtime,
 };
@@ -32,8 +32,11 @@ impl Session {
     pub(crate) async fn connect(config: &PostgresConfig) -> Result<Self> {
         let (server, place) = (config.clone(), config.place());
         runtime::elsewhere(async move {
-            let (client, connection) =
-                server.server.connect(NoTls).await.map_err(|error| not_connected(&server, &place, &error))?;
+            // The driver's own timeout ends when the line is up; a server may fall silent after that.
+            let patience = server.server.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+            let connected = tokio::time::timeout(patience, server.server.connect(NoTls)).await;
+            let silent = |_| unavailable(format!("the server at {place} does not answer"));
+            let (client, connection) = connected.map_err(silent)?.map_err(|error| not_connected(&server, &place, &error))?;
             // What becomes of the connection is told to whoever asks over it.
             drop(runtime::begin(connection)?);
             Ok(Self { client, statements: Mutex::default() })
@@ -129,13 +132,13 @@ fn not_connected(config: &PostgresConfig, place: &str, error: &tokio_postgres::E
         .engine("postgres"),
         Some("3D000") => {
             let message = format!("the server at {place} has no database {database:?}; create it first");
-            Error::new(ErrorKind::NotFound, message).engine("postgres")
+            Error::invalid(message).engine("postgres")
         }
         Some(_) => {
             let why = explain(error);
             unavailable(format!("the server at {place} takes no connection now")).caused_by(why.to_string())
         }
-        None if error.to_string().contains("password missing") => {
+        None if config.server.get_password().is_none() && io_error(error).is_none() => {
             let message = format!("the server at {place} asks the user {user:?} for a password, and the URL has none");
             Error::new(ErrorKind::Denied, message).engine("postgres")
         }

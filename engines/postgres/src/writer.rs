@@ -2,11 +2,11 @@
 //!
 //! What a caller has handed over is done whether the caller waits for it or not.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_channel::oneshot;
 use larder_core::{Commit, CommitId, Durability, Error, Outcome, Result, engine::Resolution};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     engine::LIMITS,
@@ -20,6 +20,9 @@ use crate::{
     trim::{self, Step, Task},
     write::write,
 };
+
+/// How long a server may say nothing, beyond the wait for the lock, before its connection is given up.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What the writer is asked to do, and where to answer.
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Desk {
                 Job::Close(answer) => {
                     jobs.close();
                     self.session = None;
-                    drop(answer.send(()));
+                    let _ = answer.send(());
                     return;
                 }
             }
@@ -153,14 +156,18 @@ impl Desk {
 
     async fn attempt(&mut self, commits: &[&Commit]) -> Result<Vec<Result<Outcome>>, Trouble> {
         let (session, life) = self.session().await.map_err(|error| Trouble::Nothing(Failure::Refused(error)))?;
-        let mut group = gather(&session, commits).await.map_err(Trouble::Nothing)?;
+        let patience = self.keeper.config.patience + SILENCE;
+        let silent = || unavailable("the server has fallen silent");
+        let gathered = timeout(patience, gather(&session, commits)).await;
+        let mut group = gathered.unwrap_or_else(|_| Err(Failure::Lost(silent()))).map_err(Trouble::Nothing)?;
         let answers = commits.iter().enumerate().map(|(index, commit)| group.commit(index, commit)).collect();
         if group.receipts.is_empty() {
             session.run("ROLLBACK").await.map_err(Trouble::Nothing)?;
             return Ok(answers);
         }
         let mark = life.mark(self.durability, group.head.has_standby);
-        match write(&session, &group, &mark).await {
+        let written = timeout(patience, write(&session, &group, &mark)).await;
+        match written.unwrap_or_else(|_| Err(Failure::Lost(silent()))) {
             Ok(()) => Ok(answers),
             Err(Failure::Lost(error)) => Err(Trouble::Unknown(error)),
             Err(refused) => Err(Trouble::Nothing(refused)),

@@ -1,7 +1,7 @@
 //! `status`: how the store is, for people and for monitors.
 
 use clap::Args;
-use larder::engine::Reach;
+use larder::{engine::Reach, without_password};
 use serde::Serialize;
 
 use crate::{
@@ -54,7 +54,7 @@ pub(crate) async fn run(session: &mut Session) -> Result<(), Failure> {
         oldest: status.oldest.get(),
         changes: status.changes,
     };
-    let url = session.settings.store.clone();
+    let url = without_password(&session.settings.store).into_owned();
     let output = &mut session.output;
     if output.json {
         return Ok(output.json(&row)?);

@@ -1,5 +1,7 @@
 //! Places for stores at a server: a schema each, gone with its case.
 
+#![allow(dead_code, reason = "each test uses another part of it")]
+
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,12 +25,17 @@ pub(crate) fn server() -> String {
 
 /// Runs `sql` at the server, as its owner; the answer is the first cell of every row.
 pub(crate) fn administer(sql: &str) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
-    let sql = sql.to_owned();
+    administer_at(&server(), sql)
+}
+
+/// As [`administer`], at another server.
+pub(crate) fn administer_at(url: &str, sql: &str) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
+    let (url, sql) = (url.to_owned(), sql.to_owned());
     // On a thread of its own, whatever runs on this one.
     let done = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(&server(), NoTls).await?;
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
             let connection = tokio::spawn(connection);
             let rows = client.simple_query(&sql).await;
             drop(client);
@@ -60,6 +67,8 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn fresh() -> Self {
+        // Asked here, where somebody can still be told that there is none.
+        server();
         Self { name: fresh_name(), crashes: Mutex::default() }
     }
 
@@ -105,7 +114,8 @@ impl Site for Place {
         let after = self.schema();
         let ended = administer(&format!("ALTER SCHEMA {before} RENAME TO {after}"))
             .and_then(|_| administer(&end_sessions(&self.name)).map(|_| ()));
-        let failed = |error: tokio_postgres::Error| Error::new(ErrorKind::Internal, "the sessions cannot be ended").caused_by(error);
+        let failed =
+            |error: tokio_postgres::Error| Error::new(ErrorKind::Internal, "the sessions cannot be ended").caused_by(error);
         Some(Box::pin(std::future::ready(ended.map_err(failed))))
     }
 }
