@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// Reads the row, and keeps everybody else who would write from it until the transaction ends.
-pub(crate) const LOCK: &str = "SELECT revision, oldest, ids_since, changes, entries, bytes, log_bytes, current_setting('synchronous_standby_names') <> '' \
-     FROM store FOR UPDATE";
+pub(crate) const LOCK: &str = "SELECT revision, oldest, ids_since, changes, entries, bytes, log_bytes, current_setting('synchronous_standby_names') <> '', \
+     life FROM store FOR UPDATE";
 
 /// The row of the table `store`, as far as commits change it, and what the namespaces take that they touch.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Head {
     pub(crate) usage: Usage,
     /// Whether the server waits for a standby before it acknowledges.
     pub(crate) has_standby: bool,
+    /// The life of the server that the latest commits hang on.
+    pub(crate) life: String,
     /// What each takes, as it is in the table and as it will be.
     namespaces: BTreeMap<Namespace, (Usage, Usage)>,
 }
@@ -37,6 +39,7 @@ impl Head {
             changes: number(row, 3)?,
             usage: usage_at(row, 4)?,
             has_standby: cell(row, 7)?,
+            life: cell(row, 8)?,
             namespaces: BTreeMap::new(),
         })
     }

@@ -9,7 +9,9 @@ use crate::{
     config::PostgresConfig,
     error::{Attempt, Failure, corrupt, unavailable},
     keeper::{durability, settings},
+    lineage::Life,
     session::Session,
+    write::SYNC,
 };
 
 /// What brings a schema from each version to the next. Its version is the number of steps it has behind it.
@@ -138,7 +140,8 @@ async fn make(session: &Session, config: &PostgresConfig, fresh: StoreId) -> Res
             session.run(step).await?;
         }
         if done == 0 {
-            let row = format!("INSERT INTO store VALUES (1, '{fresh}', 0, 0, 0, 0, 0, 0, 0, 0, '')");
+            let life = Life::read(session).await?.mark(Durability::Full, false);
+            let row = format!("INSERT INTO store VALUES (1, '{fresh}', 0, 0, 0, 0, 0, 0, 0, 0, '{life}'); {SYNC}");
             session.run(&format!("INSERT INTO larder_format VALUES ({VERSION}); {row}")).await?;
         } else {
             session.run(&format!("UPDATE larder_format SET version = {VERSION}")).await?;

@@ -18,7 +18,7 @@ use crate::{
     receipt, runtime,
     session::Session,
     trim::{self, Step, Task},
-    write::write,
+    write::{SYNC, write},
 };
 
 /// How long a server may say nothing, beyond the wait for the lock, before its connection is given up.
@@ -131,19 +131,21 @@ impl Desk {
                 }
                 Err(failure) => failure,
             };
+            let is_lost = matches!(failure, Trouble::Lost(_));
             self.session = None;
-            match failure {
-                Trouble::Unknown(error) => unknown = Some(error),
+            let error = match failure {
+                Trouble::Unknown(error) => {
+                    unknown = Some(error);
+                    continue;
+                }
                 // The attempt before this one is in nobody's hands any more, and what became of it is not known.
-                Trouble::Nothing(Failure::Refused(_)) | Trouble::Nothing(Failure::Lost(_)) if unknown.is_some() => break,
-                Trouble::Nothing(Failure::Lost(error)) => {
-                    indices.iter().for_each(|index| answers[*index] = Some(Err(again(&error))));
-                }
-                Trouble::Nothing(Failure::Refused(_)) if indices.len() > 1 => return Ended::Apart,
-                Trouble::Nothing(Failure::Refused(error)) => {
-                    indices.iter().for_each(|index| answers[*index] = Some(Err(again(&error))));
-                    return Ended::Together;
-                }
+                _ if unknown.is_some() => break,
+                Trouble::Refused(_) if indices.len() > 1 => return Ended::Apart,
+                Trouble::Lost(error) | Trouble::NotBegun(error) | Trouble::Refused(error) => error,
+            };
+            indices.iter().for_each(|index| answers[*index] = Some(Err(again(&error))));
+            if !is_lost {
+                return Ended::Together;
             }
         }
         if let Some(error) = unknown {
@@ -155,22 +157,28 @@ impl Desk {
     }
 
     async fn attempt(&mut self, commits: &[&Commit]) -> Result<Vec<Result<Outcome>>, Trouble> {
-        let (session, life) = self.session().await.map_err(|error| Trouble::Nothing(Failure::Refused(error)))?;
+        let (session, life) = self.session().await.map_err(Trouble::NotBegun)?;
         let patience = self.keeper.config.patience + SILENCE;
         let silent = || unavailable("the server has fallen silent");
         let gathered = timeout(patience, gather(&session, commits)).await;
-        let mut group = gathered.unwrap_or_else(|_| Err(Failure::Lost(silent()))).map_err(Trouble::Nothing)?;
+        let not_begun = |failure| match failure {
+            Failure::Lost(error) => Trouble::Lost(error),
+            // Nobody who waited for the same lock in vain should wait for it once more.
+            Failure::Refused(error) => Trouble::NotBegun(error),
+        };
+        let mut group = gathered.unwrap_or_else(|_| Err(Failure::Lost(silent()))).map_err(not_begun)?;
         let answers = commits.iter().enumerate().map(|(index, commit)| group.commit(index, commit)).collect();
         if group.receipts.is_empty() {
-            session.run("ROLLBACK").await.map_err(Trouble::Nothing)?;
+            session.run("ROLLBACK").await.map_err(not_begun)?;
             return Ok(answers);
         }
         let mark = life.mark(self.durability, group.head.has_standby);
-        let written = timeout(patience, write(&session, &group, &mark)).await;
+        let relaxed = self.durability != Durability::Full;
+        let written = timeout(patience, write(&session, &group, &mark, relaxed)).await;
         match written.unwrap_or_else(|_| Err(Failure::Lost(silent()))) {
             Ok(()) => Ok(answers),
             Err(Failure::Lost(error)) => Err(Trouble::Unknown(error)),
-            Err(refused) => Err(Trouble::Nothing(refused)),
+            Err(Failure::Refused(error)) => Err(Trouble::Refused(error)),
         }
     }
 
@@ -220,8 +228,12 @@ enum Ended {
 
 /// Why an attempt did not end well.
 enum Trouble {
+    /// The lock could not be had, or not even a session: nothing of it was looked at.
+    NotBegun(Error),
+    /// The session was lost before anything was written.
+    Lost(Error),
     /// Nothing of it was written.
-    Nothing(Failure),
+    Refused(Error),
     /// It may have been written.
     Unknown(Error),
 }
@@ -238,8 +250,12 @@ async fn resolve(session: Arc<Session>, id: CommitId, durability: Durability, li
         Some(row) => receipt::read(row, 0)?,
         None if id.made_at().as_millis() < head.ids_since => Resolution::Forgotten,
         None => {
+            let mark = life.mark(durability, head.has_standby);
+            if durability != Durability::Full && head.life != mark {
+                session.run(SYNC).await?;
+            }
             session.execute(FENCE, &[&bytes, &head.revision.get().cast_signed()]).await?;
-            session.execute(MARK, &[&life.mark(durability, head.has_standby)]).await?;
+            session.execute(MARK, &[&mark]).await?;
             Resolution::Never
         }
     };

@@ -100,21 +100,23 @@ fn who_waits_for_the_lock_in_vain_has_written_nothing() {
     let engine = block_on(PostgresEngine::open(config, StoreId::from_bytes([1; 16]))).expect("opens");
     let world = TestWorld::new(1);
     let commit = add(&world, "n");
+    // Waited for once by all of them together; one after the other they would outlast whoever holds the lock.
+    let group: Vec<Commit> = std::iter::once(commit.clone()).chain((0..99).map(|_| add(&world, "m"))).collect();
     std::thread::scope(|scope| {
         let held = scope
             .spawn(|| administer(&format!("BEGIN; SELECT 1 FROM {}.store FOR UPDATE; SELECT pg_sleep(3)", place.schema())));
         let locked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3)%' AND wait_event = 'PgSleep'";
         while administer(locked).expect("the activity can be seen").is_empty() {}
-        let refused = block_on(engine.commit(vec![commit.clone(), add(&world, "m")]));
+        let refused = block_on(engine.commit(group));
         let kinds: Vec<_> = refused.into_iter().map(|answer| answer.map_err(|error| error.kind())).collect();
-        assert_eq!(kinds, vec![Err(ErrorKind::Unavailable); 2], "both waited in vain");
+        assert_eq!(kinds, vec![Err(ErrorKind::Unavailable); 100], "all waited in vain");
         // Readers wait for nobody.
         assert_eq!(block_on(engine.status(world.now())).map(|status| status.revision).ok(), Some(Revision::ZERO));
         held.join().expect("nobody panics").expect("holds");
     });
     let answer = block_on(engine.commit(vec![commit])).swap_remove(0);
     assert!(matches!(answer, Ok(Outcome::Committed(_))), "the same again, later: {answer:?}");
-    assert_eq!(block_on(engine.status(world.now())).expect("answers").entries, 1, "and nothing of the other");
+    assert_eq!(block_on(engine.status(world.now())).expect("answers").entries, 1, "and nothing of the others");
 }
 
 /// A process that stands still with the lock is given up by the server; what the process sends later is refused.
