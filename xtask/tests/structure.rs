@@ -52,7 +52,7 @@ fn dependencies_point_one_way() {
         ("larder-sqlite", &["larder-core"]),
         ("larder", &["larder-core", "larder-facets", "larder-postgres", "larder-sqlite"]),
         ("larder-cli", &["larder"]),
-        ("larder-bench", &["larder", "larder-sqlite"]),
+        ("larder-bench", &["larder", "larder-postgres", "larder-sqlite"]),
         ("larder-soak", &["larder-conformance", "larder-core", "larder-sqlite"]),
         ("xtask", &[]),
     ];

@@ -34,10 +34,11 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Lost(error) | Failure::Refused(error) => error,
+impl Failure {
+    // Not `From`: a public conversion into the contract's error would make `?` ambiguous for everybody who uses this crate.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Lost(error) | Self::Refused(error) => error,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use larder_core::{Durability, Error, ErrorKind, Result, StoreId};
 
-use crate::{config::PostgresConfig, place::VERSION, session::Session};
+use crate::{config::PostgresConfig, error::Failure, place::VERSION, session::Session};
 
 /// What sessions are made from.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Keeper {
     pub(crate) async fn session(&self) -> Result<Session> {
         let session = Session::connect(&self.config).await?;
         let sql = format!("{}; SELECT store_id, version FROM store, larder_format", settings(&self.config));
-        let found = session.ask(&sql).await.map_err(Error::from)?;
+        let found = session.ask(&sql).await.map_err(Failure::into_error)?;
         let (store, version) = (self.store.to_string(), VERSION.to_string());
         match found.as_deref() {
             Some([Some(own), Some(format)]) if *own == store && *format == version => Ok(session),
@@ -74,7 +74,7 @@ pub(crate) async fn durability(session: &Session, config: &PostgresConfig) -> Re
         return Ok(Durability::Relaxed);
     }
     for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
-        let found = session.ask(&format!("SHOW {setting}")).await.map_err(Error::from)?;
+        let found = session.ask(&format!("SHOW {setting}")).await.map_err(Failure::into_error)?;
         let value = found.and_then(|row| row.into_iter().next().flatten()).unwrap_or_default();
         if value == "off" {
             let message = format!(

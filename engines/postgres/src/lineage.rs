@@ -5,10 +5,10 @@
 //! restored elsewhere. So the row of the store names the life of the server that its latest commits hang on, as far as they
 //! do, and who connects in another life draws a new lineage before anything is committed in it.
 
-use larder_core::{Durability, Error, Result};
+use larder_core::{Durability, Result};
 
 use crate::{
-    error::{Attempt, corrupt},
+    error::{Attempt, Failure, corrupt},
     session::Session,
     write::SYNC,
 };
@@ -57,24 +57,24 @@ impl Life {
 
 /// Draws a new lineage when the latest commits hang on another life than that of the server as it is now.
 pub(crate) async fn notice_lost_past(session: &Session) -> Result<Life> {
-    let life = Life::read(session).await.map_err(Error::from)?;
+    let life = Life::read(session).await.map_err(Failure::into_error)?;
     let mark = mark(session, "SELECT life FROM store").await?;
     if life.keeps(&mark) {
         return Ok(life);
     }
-    session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(Error::from)?;
+    session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(Failure::into_error)?;
     // Somebody else may have been faster, and what came after that is of the new past already.
     if !life.keeps(&self::mark(session, "SELECT life FROM store FOR UPDATE").await?) {
         let mark = life.mark(Durability::Full, false);
         let draw = format!("UPDATE store SET lineage = floor(random() * 9007199254740992)::bigint, life = '{mark}'");
-        session.run(&format!("{SYNC}; {draw}")).await.map_err(Error::from)?;
+        session.run(&format!("{SYNC}; {draw}")).await.map_err(Failure::into_error)?;
     }
-    session.run("COMMIT").await.map_err(Error::from)?;
+    session.run("COMMIT").await.map_err(Failure::into_error)?;
     Ok(life)
 }
 
 async fn mark(session: &Session, sql: &str) -> Result<String> {
-    let found = session.ask(sql).await.map_err(Error::from)?.and_then(|row| row.into_iter().next().flatten());
+    let found = session.ask(sql).await.map_err(Failure::into_error)?.and_then(|row| row.into_iter().next().flatten());
     found.ok_or_else(|| corrupt("the table store is empty"))
 }
 

@@ -54,7 +54,7 @@ pub(crate) async fn open(config: &PostgresConfig, fresh: StoreId) -> Result<(Sto
         }
     }
     let sql = format!("SELECT store_id FROM {}.store", config.quoted_schema());
-    let found = session.ask(&sql).await.map_err(Error::from)?.and_then(|row| row.into_iter().next().flatten());
+    let found = session.ask(&sql).await.map_err(Failure::into_error)?.and_then(|row| row.into_iter().next().flatten());
     let store = found.ok_or_else(|| corrupt("the table store is empty"))?;
     Ok((store.parse().map_err(|_| corrupt("the identity of the store cannot be read"))?, judged))
 }
@@ -62,7 +62,7 @@ pub(crate) async fn open(config: &PostgresConfig, fresh: StoreId) -> Result<(Sto
 /// Whether the server is one that keeps our promises.
 async fn judge_server(session: &Session, config: &PostgresConfig) -> Result<Durability> {
     let show = async |sql: &str| -> Result<String> {
-        let row = session.ask(sql).await.map_err(Error::from)?;
+        let row = session.ask(sql).await.map_err(Failure::into_error)?;
         Ok(row.and_then(|row| row.into_iter().next().flatten()).unwrap_or_default())
     };
     judge_version(&show("SHOW server_version_num").await?, config)?;
@@ -91,7 +91,7 @@ fn judge_version(number: &str, config: &PostgresConfig) -> Result<()> {
 async fn look(session: &Session, config: &PostgresConfig) -> Result<Found> {
     const SQL: &str = "SELECT count(*), coalesce(bool_or(relname = 'larder_format' AND relkind = 'r'), false) FROM pg_catalog.pg_class \
         WHERE relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)";
-    let row = session.row(SQL, &[&config.schema]).await.map_err(Error::from)?;
+    let row = session.row(SQL, &[&config.schema]).await.map_err(Failure::into_error)?;
     let (things, ours): (i64, bool) = (crate::row::cell(&row, 0)?, crate::row::cell(&row, 1)?);
     if things == 0 {
         return Ok(Found::Nothing);
@@ -102,7 +102,7 @@ async fn look(session: &Session, config: &PostgresConfig) -> Result<Found> {
         return Err(Error::invalid(message).engine("postgres"));
     }
     let sql = format!("SELECT version FROM {}.larder_format", config.quoted_schema());
-    let version = session.ask(&sql).await.map_err(Error::from)?.and_then(|row| row.into_iter().next().flatten());
+    let version = session.ask(&sql).await.map_err(Failure::into_error)?.and_then(|row| row.into_iter().next().flatten());
     let version: usize = version.and_then(|text| text.parse().ok()).ok_or_else(|| corrupt("they have no version"))?;
     if version > VERSION {
         let message = format!(
@@ -121,11 +121,11 @@ async fn make(session: &Session, config: &PostgresConfig, fresh: StoreId) -> Res
     session
         .run(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {patience}"))
         .await
-        .map_err(Error::from)?;
+        .map_err(Failure::into_error)?;
     session
         .query("SELECT pg_advisory_xact_lock(hashtextextended('larder:' || $1, 0))", &[&config.schema])
         .await
-        .map_err(Error::from)?;
+        .map_err(Failure::into_error)?;
     // Looked at again: somebody else may have been faster.
     let done = match look(session, config).await? {
         Found::Nothing => 0,
@@ -153,7 +153,7 @@ async fn make(session: &Session, config: &PostgresConfig, fresh: StoreId) -> Res
             let user = config.user();
             error.as_kind(ErrorKind::Denied, format!("the user {user:?} may not create the schema {schema} or tables in it"))
         }
-        other => other.into(),
+        other => other.into_error(),
     })
 }
 

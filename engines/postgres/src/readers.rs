@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use larder_core::{Error, Result};
+use larder_core::Result;
 use tokio::sync::Semaphore;
 use tokio_postgres::Row;
 
@@ -105,8 +105,8 @@ impl Readers {
         // Whoever asked may go away in the middle; the session must not stay in its transaction.
         runtime::elsewhere(async move {
             match readers.moment(&read).await {
-                Err(Failure::Lost(_)) => readers.moment(&read).await.map_err(Error::from),
-                other => other.map_err(Error::from),
+                Err(Failure::Lost(_)) => readers.moment(&read).await.map_err(Failure::into_error),
+                other => other.map_err(Failure::into_error),
             }
         })
         .await

@@ -157,6 +157,24 @@ fn what_the_server_refuses_of_one_commit_harms_no_neighbour() {
     assert_eq!(block_on(engine.status(world.now())).expect("answers").revision, Revision::new(3));
 }
 
+/// A store is opened in one runtime and used in another, in none, and after the first has ended: nothing of it runs there.
+#[test]
+fn a_store_belongs_to_no_runtime() {
+    let place = Place::fresh();
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().expect("a runtime without any driver");
+    let (first, second, world) = (runtime(), runtime(), TestWorld::new(1));
+    let engine = first.block_on(place.open()).expect("opens");
+    let commits = |engine: &Arc<dyn Engine>| {
+        let (engine, commit) = (engine.clone(), add(&world, "n"));
+        async move { engine.commit(vec![commit]).await.swap_remove(0).map(|_| ()) }
+    };
+    block_on(commits(&engine)).expect("commits outside of any");
+    first.block_on(commits(&engine)).expect("commits inside of its own");
+    drop(first);
+    second.block_on(commits(&engine)).expect("commits inside of another");
+    assert_eq!(second.block_on(engine.status(world.now())).expect("answers").revision, Revision::new(3));
+}
+
 /// The server knows another order than ours, and a session is not asked in it.
 #[test]
 fn order_is_bytewise_at_a_server_that_sorts_otherwise() {

@@ -53,8 +53,13 @@ pub(crate) fn programs() -> Option<PathBuf> {
 impl Server {
     /// Makes a server and starts it.
     pub(crate) fn start() -> Result<Self, String> {
+        Self::start_in(&quick())
+    }
+
+    /// The same, in a new directory in `parent`.
+    pub(crate) fn start_in(parent: &Path) -> Result<Self, String> {
         let programs = programs().ok_or("PostgreSQL is not installed")?;
-        let directory = directory().map_err(|error| format!("there is no place for a server: {error}"))?;
+        let directory = directory(parent).map_err(|error| format!("there is no place for a server: {error}"))?;
         let mut server = Self { programs, owner: owner()?, directory, port: 0, running: None };
         server.prepare()?;
         let taken = (0..5).find_map(|_| {
@@ -171,12 +176,15 @@ impl Drop for Server {
     }
 }
 
-/// A new directory, in memory where the system has one there: to sync is still to sync, but costs nothing.
-fn directory() -> std::io::Result<PathBuf> {
+/// Where a server is quick: in memory, where the system has a place there. To sync is still to sync, but costs nothing.
+fn quick() -> PathBuf {
+    let parents = [PathBuf::from("/dev/shm"), env::temp_dir()];
+    parents.iter().find(|parent| is_writable(parent)).cloned().unwrap_or_default()
+}
+
+fn directory(parent: &Path) -> std::io::Result<PathBuf> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("larder-postgres-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let parents = [PathBuf::from("/dev/shm"), env::temp_dir()];
-    let parent = parents.iter().find(|parent| is_writable(parent)).cloned().unwrap_or_default();
     let directory = parent.join(name);
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir(&directory)?;
