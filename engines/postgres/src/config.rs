@@ -189,6 +189,8 @@ mod tests {
             "postgres:ann:hush@h",
             "postgres://:hush@h",
             "postgres://ann:hush@/app",
+            "postgres://ann:hush@h:port/app",
+            "postgres://ann:hush@h/app?hush=hush",
         ];
         for url in urls {
             let told = match PostgresConfig::parse(url) {

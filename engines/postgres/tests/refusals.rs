@@ -102,6 +102,7 @@ fn who_may_not_create_the_store_is_told_so() {
     let (kind, told) = refused(&format!("postgres://{user}:hush@{host}?schema={}", place.schema()));
     administer(&format!("DROP ROLE {user}")).expect("drops");
     assert_eq!(kind, ErrorKind::Denied, "{told}");
+    assert!(told.contains("may not create the schema"), "{told}");
     assert_eq!(contents(&place), []);
 }
 
