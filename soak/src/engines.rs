@@ -8,6 +8,9 @@ use larder_core::{BoxFuture, Result, StoreId, memory::MemoryEngine};
 #[path = "../../engines/sqlite/tests/place/mod.rs"]
 mod place;
 
+#[path = "../../engines/postgres/tests/place/mod.rs"]
+mod schema;
+
 /// An engine, and where its stores can be.
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
@@ -15,8 +18,17 @@ pub(crate) struct Engine {
 }
 
 /// Every engine there is.
-pub(crate) const ENGINES: &[Engine] =
-    &[Engine { name: "memory", factory: &Memory::fresh }, Engine { name: "sqlite", factory: &sqlite }];
+pub(crate) const ENGINES: &[Engine] = &[
+    Engine { name: "memory", factory: &Memory::fresh },
+    Engine { name: "sqlite", factory: &sqlite },
+    // On the server that `cargo xtask soak` starts.
+    Engine { name: "postgres", factory: &schema::Place::fresh },
+];
+
+/// Whether somebody has said that this run has to do without `engine`.
+pub(crate) fn is_skipped(engine: &str) -> bool {
+    std::env::var("LARDER_SKIP").is_ok_and(|list| list.split(',').any(|name| name.trim() == engine))
+}
 
 /// Memory of this process, where the machine has it: a history is about what is written, not about how fast disks are.
 const SHARED_MEMORY: &str = "/dev/shm";

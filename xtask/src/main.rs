@@ -138,5 +138,8 @@ fn soak(campaign: Option<String>, histories: u64, seed: u64, options: Vec<String
     orders.extend(campaign.into_iter().chain(options));
     let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-soak", "--"];
     arguments.extend(orders.iter().map(String::as_str));
-    cargo(&arguments)
+    if servers::is_skipped("postgres") {
+        return cargo(&arguments);
+    }
+    with(&Servers::default().with_postgres()?, &arguments)
 }

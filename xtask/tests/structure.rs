@@ -53,7 +53,7 @@ fn dependencies_point_one_way() {
         ("larder", &["larder-core", "larder-facets", "larder-postgres", "larder-sqlite"]),
         ("larder-cli", &["larder"]),
         ("larder-bench", &["larder", "larder-postgres", "larder-sqlite"]),
-        ("larder-soak", &["larder-conformance", "larder-core", "larder-sqlite"]),
+        ("larder-soak", &["larder-conformance", "larder-core", "larder-postgres", "larder-sqlite"]),
         ("xtask", &[]),
     ];
     let metadata: Value =
