@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use larder_core::{Durability, Error, Result};
+use larder_core::{Durability, Error, ErrorKind, Result};
 use percent_encoding::percent_decode_str;
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 
@@ -36,7 +36,7 @@ impl PostgresConfig {
     /// parameters are those of the driver, such as `connect_timeout`.
     ///
     /// # Errors
-    /// `Invalid` when this is not such a URL.
+    /// `Invalid` when this is not such a URL, `Unsupported` when it asks for TLS.
     pub fn parse(url: &str) -> Result<Self> {
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let Some((_, rest)) = place.split_once("://").filter(|(scheme, _)| ["postgres", "postgresql"].contains(scheme))
@@ -50,6 +50,8 @@ impl PostgresConfig {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
                 Some(("schema", name)) => schema = decode(name)?,
+                // Asked for and not there is refused, never left out.
+                Some(("sslmode", mode)) if !["disable", "prefer"].contains(&mode) => return Err(no_tls(mode)),
                 _ => others.push(pair),
             }
         }
@@ -140,6 +142,12 @@ fn decode(text: &str) -> Result<String> {
     decoded.map(Into::into).map_err(|_| malformed("its schema is not UTF-8"))
 }
 
+fn no_tls(mode: &str) -> Error {
+    let message =
+        format!("sslmode={mode:?} asks for TLS, which this version does not speak; use a tunnel, or sslmode=disable");
+    Error::new(ErrorKind::Unsupported, message).engine("postgres")
+}
+
 fn malformed(why: &str) -> Error {
     const FORM: &str = "write postgres://user:password@host:port/database?schema=name, with %40 for @, %2F for / and so on";
     Error::invalid(format!("this is not the URL of a PostgreSQL store, for {why}: {FORM}")).engine("postgres")
@@ -173,6 +181,19 @@ mod tests {
             PostgresConfig::parse("postgresql://ann@h/app").map(|config| config.schema).ok().as_deref(),
             Some("larder")
         );
+    }
+
+    /// A connection that was to be encrypted is not made in the clear.
+    #[test]
+    fn tls_that_is_asked_for_is_refused_and_not_left_out() {
+        let kind = |mode: &str| {
+            let parsed = PostgresConfig::parse(&format!("postgres://ann@h/app?sslmode={mode}"));
+            parsed.map(|_| ()).map_err(|error| error.kind())
+        };
+        for mode in ["require", "verify-ca", "verify-full"] {
+            assert_eq!(kind(mode), Err(ErrorKind::Unsupported), "{mode}");
+        }
+        assert_eq!((kind("disable"), kind("prefer")), (Ok(()), Ok(())));
     }
 
     /// People forget to encode what their password holds, and the URL is then read as something else: whatever is said
