@@ -13,7 +13,7 @@ use crate::{
     error::{Attempt, corrupt},
     group::{Group, Past, Slot, Stored},
     head::{Head, LOCK},
-    log::{FLOORS, Floors, PLACES},
+    log::{FLOORS, Floors, PLACES, beside_the_index},
     range::within,
     read::{parameters, usage_at},
     receipt,
@@ -170,6 +170,7 @@ impl Unchanged {
         let (condition, edges) = within(range, 2);
         let first = signed(since.get()).saturating_add(1).saturating_mul(PLACES);
         // One key has an index in the order of the log; of a wider range the log is read in its own order.
+        let condition = if range.is_one_key() { condition } else { beside_the_index(&condition) };
         let changed = format!("SELECT place FROM log WHERE place >= $1 AND {condition} ORDER BY place LIMIT 1");
         let (condition, _) = within(range, 4);
         let expiring = format!(

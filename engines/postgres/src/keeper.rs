@@ -59,7 +59,7 @@ pub(crate) fn settings(config: &PostgresConfig) -> String {
          SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; {relaxed}\
          SET plan_cache_mode = force_generic_plan; SET jit = off; SET max_parallel_workers_per_gather = 0; \
          SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-         SET enable_hashagg = off; SET enable_sort = off",
+         SET enable_hashagg = off",
         schema = config.quoted_schema()
     )
 }

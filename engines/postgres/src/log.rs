@@ -199,7 +199,17 @@ fn weight() -> String {
 /// key, in the index of keys, which has the same order.
 fn in_order(ranges: &[Range]) -> (String, Vec<String>) {
     let (condition, edges) = within_any(ranges, 4);
+    let condition = match ranges {
+        [range] if range.is_one_key() => condition,
+        _ => beside_the_index(&condition),
+    };
     (format!("SELECT place FROM log WHERE place >= $1 AND place < $2 AND {condition}"), edges)
+}
+
+/// The same condition in a form for which there is no index, so that the log is read in its own order: of a wider range too
+/// much may be there to be sorted for every page.
+pub(crate) fn beside_the_index(condition: &str) -> String {
+    condition.replace("namespace", "(namespace || '')").replace("key", "(key || '')")
 }
 
 /// The same, found by their keys.

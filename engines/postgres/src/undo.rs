@@ -31,18 +31,15 @@ async fn look(session: Arc<Session>, undo: Arc<Undo>) -> Attempt<Snapshot<Page<U
 
 async fn read(session: &Session, undo: &Undo, reached: Reached) -> Attempt<Snapshot<Page<Undone>>> {
     let (condition, edges) = within(&undo.range, 3);
-    let (order, firsts) = match undo.reverse {
-        false => ("namespace, key", firsts(&condition, "namespace, key", reached.is_short)),
-        true => ("namespace DESC, key DESC", firsts(&condition, "namespace DESC, key DESC", reached.is_short)),
-    };
+    let order = if undo.reverse { "namespace DESC, key DESC" } else { "namespace, key" };
+    let firsts = firsts(&condition, order, reached.is_short);
     // A row is looked at only for the first change of each key, and a value only where the page has room for it.
     const BYTES: &str = "coalesce(octet_length(log.value), 0) + coalesce(octet_length(log.metadata), 0)";
     let columns = entry_of("log");
     let sql = format!(
-        "SELECT * FROM (SELECT log.namespace, log.key, {columns}, sum({BYTES}) OVER (ORDER BY {window} ROWS UNBOUNDED PRECEDING) \
-         AS running, {BYTES} AS bytes FROM ({firsts} LIMIT $2) AS firsts JOIN log USING (place)) AS page \
-         WHERE running - bytes < {PAGE_BYTES_MAX} ORDER BY {order}",
-        window = order.replace("namespace", "log.namespace").replace("key", "log.key"),
+        "SELECT * FROM (SELECT log.namespace, log.key, {columns}, sum({BYTES}) OVER (ORDER BY nth ROWS UNBOUNDED PRECEDING) \
+         AS running, {BYTES} AS bytes, nth FROM (SELECT place, row_number() OVER () AS nth FROM ({firsts} LIMIT $2) AS firsts) \
+         AS numbered JOIN log USING (place)) AS page WHERE running - bytes < {PAGE_BYTES_MAX} ORDER BY nth"
     );
     // One more than asked for tells whether there is more.
     let limit = signed(undo.limit as u64).saturating_add(1);
