@@ -34,7 +34,7 @@ fn clients(runtime: &Runtime, url: &str, count: u32) -> Result<Vec<Arc<Client>>,
         for _ in 0..count {
             let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
             runtime.spawn(connection);
-            client.batch_execute("SET search_path TO raw").await?;
+            client.batch_execute("SET search_path TO raw; SET plan_cache_mode = force_generic_plan").await?;
             clients.push(Arc::new(client));
         }
         Ok(clients)
