@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Limits,
     Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Capabilities, EngineStatus, Page, Reach, Resolution, Scan},
+    engine::{Capabilities, EngineStatus, Indexes, Page, Reach, Resolution, Scan},
 };
 
 use crate::{
@@ -28,8 +28,8 @@ pub(crate) const LIMITS: Limits =
 /// A clone is another handle to the same connections.
 #[derive(Clone, Debug)]
 pub struct PostgresEngine {
-    readers: Arc<Readers>,
-    writer: Writer,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) writer: Writer,
     durability: Durability,
 }
 
@@ -50,7 +50,7 @@ impl PostgresEngine {
 }
 
 /// What is told to whoever asked a writer that is gone for anything but a commit.
-fn failed(gone: Gone) -> Error {
+pub(crate) fn failed(gone: Gone) -> Error {
     match gone {
         Gone::Before => closed(),
         Gone::Meanwhile => Error::new(ErrorKind::Internal, "the task that writes failed").engine("postgres"),
@@ -135,6 +135,10 @@ impl Engine for PostgresEngine {
 
     fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
         Box::pin(read::status(&self.readers, now))
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        Some(self)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -3,7 +3,10 @@
 //! Every question is a statement of its own behind the lock. At READ COMMITTED each sees what was committed before it began,
 //! so what was waited for is seen; a statement that had waited for the lock itself would decide on what was there before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use futures_util::future::{join, join_all};
 use larder_core::{Address, Check, Commit, CommitId, Namespace, Result, Revision, Timestamp, decide};
@@ -13,12 +16,14 @@ use crate::{
     error::{Attempt, corrupt},
     group::{Group, Past, Slot, Stored},
     head::{Head, LOCK},
+    kept::Kept,
     log::{FLOORS, Floors, PLACES, beside_the_index},
     range::within,
     read::{parameters, usage_at},
     receipt,
     row::{self, cell, number, signed, unsigned},
     session::Session,
+    terms::Terms,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -53,19 +58,17 @@ struct Unchanged {
     moments: (Timestamp, Timestamp),
 }
 
-/// Begins a transaction, takes the lock, and reads what `commits` look at.
-pub(crate) async fn gather(session: &Session, commits: &[&Commit]) -> Attempt<Group> {
-    let wanted = Wanted::of(commits);
+/// Begins a transaction, takes the lock, and reads what `commits` look at. `kept` are the indexes as they were when
+/// somebody last looked.
+pub(crate) async fn gather(session: &Session, commits: &[&Commit], kept: &Arc<Kept>) -> Attempt<Group> {
+    let mut wanted = Wanted::of(commits, kept);
     session.prepare(&wanted.statements()).await?;
 
-    let namespaces: Vec<&str> = wanted.addresses.iter().map(|(address, _)| address.namespace.as_str()).collect();
-    let keys: Vec<&str> = wanted.addresses.iter().map(|(address, _)| address.key.as_str()).collect();
-    let whole: Vec<bool> = wanted.addresses.iter().map(|(_, whole)| *whole).collect();
-    let (ids, stored): ([&(dyn ToSql + Sync); 1], [&(dyn ToSql + Sync); 3]) = ([&wanted.ids], [&namespaces, &keys, &whole]);
+    let ids: [&(dyn ToSql + Sync); 1] = [&wanted.ids];
     let usages: [&(dyn ToSql + Sync); 1] = [&wanted.namespaces];
     // In this order they are sent, and in this order they are done.
     let locked = join(session.run(BEGIN), session.row(LOCK, &[]));
-    let read = join(join(session.query(IDS, &ids), session.query(STORED, &stored)), session.query(USAGES, &usages));
+    let read = join(join(session.query(IDS, &ids), stored(session, &wanted.addresses)), session.query(USAGES, &usages));
     let most = signed(wanted.addresses.len() as u64) + 1;
     let pasts = async {
         match wanted.unchanged.is_empty() {
@@ -82,6 +85,19 @@ pub(crate) async fn gather(session: &Session, commits: &[&Commit]) -> Attempt<Gr
     began?;
     let mut head = Head::read(&head?)?;
     let (ids, stored, usages, (floors, pasts)) = (ids?, stored?, usages?, pasts?);
+    let mut stored = stored;
+    let kept = match Kept::refreshed(kept, session, &head).await? {
+        None => kept.clone(),
+        Some(kept) => {
+            // With other indexes other values are looked at.
+            let addresses = Wanted::of(commits, &kept).addresses;
+            if addresses != wanted.addresses {
+                stored = self::stored(session, &addresses).await?;
+                wanted.addresses = addresses;
+            }
+            Arc::new(kept)
+        }
+    };
     for row in &usages {
         head.stored(row::namespace(row, 0)?, usage_at(row, 1)?);
     }
@@ -98,11 +114,21 @@ pub(crate) async fn gather(session: &Session, commits: &[&Commit]) -> Attempt<Gr
         pasts: HashMap::with_capacity(pasts.len()),
         lines: Vec::new(),
         receipts: Vec::new(),
+        kept,
+        terms: Terms::default(),
     };
     for (one, past) in wanted.unchanged.iter().zip(pasts) {
         group.pasts.insert((one.commit, one.check), past?);
     }
     Ok(group)
+}
+
+/// What is stored at `addresses`, each with whether its value is wanted, too.
+async fn stored(session: &Session, addresses: &[(&Address, bool)]) -> Attempt<Vec<Row>> {
+    let namespaces: Vec<&str> = addresses.iter().map(|(address, _)| address.namespace.as_str()).collect();
+    let keys: Vec<&str> = addresses.iter().map(|(address, _)| address.key.as_str()).collect();
+    let whole: Vec<bool> = addresses.iter().map(|(_, whole)| *whole).collect();
+    session.query(STORED, &[&namespaces, &keys, &whole]).await
 }
 
 fn slots(asked: &[(&Address, bool)], rows: &[Row]) -> Result<HashMap<Address, Slot>> {
@@ -119,7 +145,7 @@ fn slots(asked: &[(&Address, bool)], rows: &[Row]) -> Result<HashMap<Address, Sl
 }
 
 impl<'a> Wanted<'a> {
-    fn of(commits: &[&'a Commit]) -> Self {
+    fn of(commits: &[&'a Commit], kept: &Kept) -> Self {
         let mut addresses: HashMap<&Address, bool> = HashMap::new();
         let mut namespaces: BTreeSet<&Namespace> = BTreeSet::new();
         let mut unchanged = Vec::new();
@@ -138,7 +164,9 @@ impl<'a> Wanted<'a> {
                 }
             }
             for write in &commit.writes {
-                *addresses.entry(&write.address).or_default() |= decide::write_needs_value(&write.action);
+                // What it had in indexes has to go.
+                let whole = decide::write_needs_value(&write.action) || !kept.of(&write.address.namespace).is_empty();
+                *addresses.entry(&write.address).or_default() |= whole;
                 namespaces.insert(&write.address.namespace);
             }
         }

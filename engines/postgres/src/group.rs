@@ -3,16 +3,20 @@
 //! Pure: what is stored was gathered before, under the lock, and what is to be written is written afterwards. What a check
 //! or a write means is said by [`decide`], as for every engine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use larder_core::{
     Address, ChangeKind, Check, Commit, CommitId, Conflict, Entry, Error, Expected, Found, Namespace, Outcome, Part, Range,
     Receipt, Result, Revision, Timestamp, Usage,
     decide::{self, Effect, Store},
     engine::Resolution,
+    index::Keeping,
 };
 
-use crate::{head::Head, log::Floors};
+use crate::{head::Head, kept::Kept, log::Floors, terms::Terms};
 
 /// What is stored at an address, expired or not; its value only where a decision looks at it.
 #[derive(Clone, Debug)]
@@ -43,7 +47,7 @@ pub(crate) struct Past {
 }
 
 /// A line for the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) revision: Revision,
     pub(crate) ordinal: i64,
@@ -54,7 +58,7 @@ pub(crate) struct Line {
 }
 
 /// What an entry was before a change.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Before {
     /// It was absent.
     Nothing,
@@ -65,7 +69,7 @@ pub(crate) enum Before {
 }
 
 /// What is known of the store, and what the group makes of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) head: Head,
     pub(crate) floors: Floors,
@@ -77,15 +81,18 @@ pub(crate) struct Group {
     pub(crate) lines: Vec<Line>,
     /// The receipts that are to be remembered.
     pub(crate) receipts: Vec<(CommitId, Receipt)>,
+    /// The indexes that are kept, and what becomes of their rows.
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) terms: Terms,
 }
 
 impl Group {
     /// Decides the commit with this index and, if nothing speaks against it, applies it to what is known.
     ///
-    /// Refusals and conflicts leave everything as it was.
-    pub(crate) fn commit(&mut self, index: usize, commit: &Commit) -> Result<Outcome> {
+    /// Refusals and conflicts leave everything as it was; so does `None`, when something has to be known of the indexes first.
+    pub(crate) fn commit(&mut self, index: usize, commit: &Commit) -> Result<Option<Outcome>> {
         match self.ids.get(&commit.id) {
-            Some(Resolution::Committed(receipt)) => return Ok(Outcome::Committed(receipt.clone())),
+            Some(Resolution::Committed(receipt)) => return Ok(Some(Outcome::Committed(receipt.clone()))),
             Some(_) => return Err(Error::fenced(commit.id).engine("postgres")),
             None if commit.id.made_at().as_millis() < self.head.ids_since => {
                 return Err(Error::forgotten(commit.id).engine("postgres"));
@@ -94,7 +101,7 @@ impl Group {
         }
         for (place, check) in commit.checks.iter().enumerate() {
             if let Some(conflict) = self.refute(index, place, check, commit.now) {
-                return Ok(Outcome::Conflicted(conflict));
+                return Ok(Some(Outcome::Conflicted(conflict)));
             }
         }
         let revision = self.head.revision.next();
@@ -104,21 +111,32 @@ impl Group {
             let stored = self.stored(&write.address);
             let effect = match decide::write(commit, place, stored.map(|stored| &stored.entry), revision)? {
                 Ok(effect) => effect,
-                Err(conflict) => return Ok(Outcome::Conflicted(conflict)),
+                Err(conflict) => return Ok(Some(Outcome::Conflicted(conflict))),
             };
             let Address { namespace, key } = &write.address;
             let usage = usages.entry(namespace).or_insert_with(|| self.head.usage(namespace));
             effect.count(usage, key.len(), stored.map(|stored| stored.bytes));
             effects.push(effect);
         }
+        let kept = self.kept.clone();
+        let keeping = self.keeping(&kept, commit, &effects)?;
+        let (slots, terms) = (&self.slots, &mut self.terms);
+        let conflict = keeping.conflict(|status, term| Ok(terms.holders(slots, status, term)))?;
+        if terms.is_to_be_asked() {
+            return Ok(None);
+        }
+        if let Some(conflict) = conflict {
+            return Ok(Some(Outcome::Conflicted(conflict)));
+        }
         if let Some(conflict) = self.exceeded(commit, &usages) {
-            return Ok(Outcome::Conflicted(conflict));
+            return Ok(Some(Outcome::Conflicted(conflict)));
         }
 
         // Nothing below can be refused.
         for (namespace, usage) in usages {
             self.head.count(namespace, usage);
         }
+        self.terms.apply(keeping.works());
         let mut ordinal = 0;
         let mut writes = Vec::with_capacity(effects.len());
         for (write, effect) in commit.writes.iter().zip(effects) {
@@ -132,11 +150,28 @@ impl Group {
         let receipt = Receipt { revision: self.head.revision, writes };
         self.ids.insert(commit.id, Resolution::Committed(receipt.clone()));
         self.receipts.push((commit.id, receipt.clone()));
-        Ok(Outcome::Committed(receipt))
+        Ok(Some(Outcome::Committed(receipt)))
     }
 
     fn stored(&self, address: &Address) -> Option<&Stored> {
         self.slots.get(address)?.stored.as_ref()
+    }
+
+    /// What `commit` does to indexes.
+    fn keeping<'a>(&self, kept: &'a Kept, commit: &'a Commit, effects: &[Effect]) -> Result<Keeping<'a>> {
+        let mut keeping = Keeping::new(commit);
+        for (place, (write, effect)) in commit.writes.iter().zip(effects).enumerate() {
+            let after = match &effect.store {
+                Store::Put(entry) => Some(&**entry),
+                Store::Remove => None,
+                Store::Keep => continue,
+            };
+            let indexes = kept.of(&write.address.namespace);
+            if !indexes.is_empty() {
+                keeping.write(place, indexes, self.stored(&write.address).map(|stored| &stored.entry), after)?;
+            }
+        }
+        Ok(keeping)
     }
 
     fn apply(&mut self, address: &Address, effect: Effect, (revision, ordinal): (Revision, &mut i64), at: Timestamp) {

@@ -12,7 +12,7 @@ use crate::{
 
 /// Reads the row, and keeps everybody else who would write from it until the transaction ends.
 pub(crate) const LOCK: &str = "SELECT revision, oldest, ids_since, changes, entries, bytes, log_bytes, current_setting('synchronous_standby_names') <> '', \
-     life FROM store FOR UPDATE";
+     life, indexes FROM store FOR UPDATE";
 
 /// The row of the table `store`, as far as commits change it, and what the namespaces take that they touch.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Head {
     pub(crate) has_standby: bool,
     /// The life of the server that the latest commits hang on.
     pub(crate) life: String,
+    /// What the store calls the indexes that are to be kept.
+    pub(crate) indexes: i64,
     /// What each takes, as it is in the table and as it will be.
     namespaces: BTreeMap<Namespace, (Usage, Usage)>,
 }
@@ -40,6 +42,7 @@ impl Head {
             usage: usage_at(row, 4)?,
             has_standby: cell(row, 7)?,
             life: cell(row, 8)?,
+            indexes: number(row, 9)?,
             namespaces: BTreeMap::new(),
         })
     }

@@ -14,13 +14,16 @@
 
 #![forbid(unsafe_code)]
 
+mod build;
 mod config;
 mod engine;
 mod error;
 mod gather;
 mod group;
 mod head;
+mod indexes;
 mod keeper;
+mod kept;
 mod lane;
 mod lineage;
 mod log;
@@ -32,8 +35,10 @@ mod receipt;
 mod row;
 mod runtime;
 mod session;
+mod terms;
 mod trim;
 mod undo;
+mod walk;
 mod write;
 mod writer;
 

@@ -84,7 +84,7 @@ pub(crate) async fn begin(
 pub(crate) const FLOORS: &str = "SELECT namespace, oldest FROM namespaces WHERE oldest > 0";
 
 /// How far back the log tells of namespaces that were trimmed by themselves.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Floors(Vec<(Namespace, i64)>);
 
 impl Floors {

@@ -141,7 +141,7 @@ async fn make(session: &Session, config: &PostgresConfig, fresh: StoreId) -> Res
         }
         if done == 0 {
             let life = Life::read(session).await?.mark(Durability::Full, false);
-            let row = format!("INSERT INTO store VALUES (1, '{fresh}', 0, 0, 0, 0, 0, 0, 0, 0, '{life}'); {SYNC}");
+            let row = format!("INSERT INTO store VALUES (1, '{fresh}', 0, 0, 0, 0, 0, 0, 0, 0, 0, '{life}'); {SYNC}");
             session.run(&format!("INSERT INTO larder_format VALUES ({VERSION}); {row}")).await?;
         } else {
             session.run(&format!("UPDATE larder_format SET version = {VERSION}")).await?;

@@ -11,7 +11,7 @@ use larder_core::Range;
 const NOTHING: &str = "FALSE";
 
 /// `text` up to its first NUL, and whether there was one.
-fn cut(text: &str) -> (&str, bool) {
+pub(crate) fn cut(text: &str) -> (&str, bool) {
     text.split_once('\0').map_or((text, false), |(before, _)| (before, true))
 }
 

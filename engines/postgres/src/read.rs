@@ -155,7 +155,7 @@ pub(crate) async fn status(readers: &Readers, now: Timestamp) -> Result<EngineSt
     let sql = format!(
         "SELECT store_id, lineage, revision, entries - gone, bytes - gone_bytes, oldest, changes, log_bytes, \
          (SELECT sum(pg_total_relation_size(name::regclass))::bigint \
-         FROM unnest(ARRAY['store', 'entries', 'log', 'namespaces', 'commits', 'larder_format']) AS name) \
+         FROM unnest(ARRAY['store', 'entries', 'log', 'namespaces', 'commits', 'indexes', 'terms', 'larder_format']) AS name) \
          FROM store, (SELECT count(*) AS gone, coalesce(sum({BYTES}), 0)::bigint AS gone_bytes \
          FROM entries WHERE expires_at <= $1) AS expired"
     );

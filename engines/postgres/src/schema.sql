@@ -17,6 +17,7 @@ CREATE TABLE store (
     bytes BIGINT NOT NULL,            -- their keys, values and metadata
     changes BIGINT NOT NULL,          -- rows of log
     log_bytes BIGINT NOT NULL,        -- their keys, values and metadata
+    indexes BIGINT NOT NULL,          -- one more whenever other indexes are to be kept than before; 0 where there never was one
     life TEXT NOT NULL                -- the life of the server whose end may have taken the latest commits
 ) WITH (fillfactor = 10);
 
@@ -76,4 +77,21 @@ CREATE TABLE commits (
     id BYTEA PRIMARY KEY,             -- the first 6 bytes are its time
     revision BIGINT NOT NULL,
     receipt TEXT                      -- JSON: [version, existed] or [version, existed, number] for each write
+);
+
+CREATE TABLE indexes (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- never given twice
+    namespace TEXT COLLATE "C" NOT NULL,
+    definition TEXT NOT NULL,         -- JSON: {"paths": [...], "unique": ...}
+    state TEXT NOT NULL,              -- building, ready, dropped
+    through TEXT COLLATE "C",         -- the last key that was looked at while it was built
+    entries BIGINT NOT NULL           -- how many entries were
+);
+
+-- What entries have in indexes, as bytes in the order of the values.
+CREATE TABLE terms (
+    index_id BIGINT NOT NULL,
+    term BYTEA NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (index_id, term, key)
 );

@@ -10,6 +10,7 @@ use crate::{
     log::PLACES,
     receipt,
     session::{Parameters, Session},
+    terms,
 };
 
 const LOG_ROWS: &str = "INSERT INTO log SELECT place, at, kind, namespace, key, version, revision, created_at, updated_at, \
@@ -39,7 +40,7 @@ const STORE: &str = "UPDATE store SET revision = $1, changes = $2, entries = $3,
 /// Makes a transaction one that waits for the sync.
 pub(crate) const SYNC: &str = "SET LOCAL synchronous_commit = on";
 
-const STATEMENTS: [&str; 7] = [LOG_ROWS, LOG, PUT, DELETE, IDS, NAMESPACES, STORE];
+const STATEMENTS: [&str; 9] = [LOG_ROWS, LOG, PUT, DELETE, IDS, NAMESPACES, STORE, terms::REMOVE, terms::ADD];
 
 /// The columns of entries, each as an array.
 #[derive(Default)]
@@ -181,9 +182,11 @@ pub(crate) async fn write(session: &Session, group: &Group, life: &str, relaxed:
             writes.push(session.execute(sql, parameters));
         }
     }
-    let (written, committed) = join(join_all(writes), session.run("COMMIT")).await;
+    let indexed = group.terms.write(session);
+    let ((written, indexed), committed) = join(join(join_all(writes), indexed), session.run("COMMIT")).await;
     // After a statement that failed a COMMIT rolls back, and says that all is well.
     written.into_iter().collect::<Attempt<Vec<_>>>()?;
+    indexed?;
     committed
 }
 

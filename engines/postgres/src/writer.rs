@@ -2,21 +2,35 @@
 //!
 //! What a caller has handed over is done whether the caller waits for it or not.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_channel::oneshot;
-use larder_core::{Commit, CommitId, Durability, Error, Outcome, Result, engine::Resolution};
+use larder_core::{
+    Commit, CommitId, Durability, Error, Index, Namespace, Outcome, Result, Timestamp,
+    engine::Resolution,
+    index::{IndexId, IndexStatus},
+};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
+    build,
     engine::LIMITS,
     error::{Attempt, Failure, again, unavailable},
     gather::gather,
     head::{Head, LOCK},
     keeper::Keeper,
+    kept::Kept,
     lineage::{Life, notice_lost_past},
     receipt, runtime,
     session::Session,
+    terms::decide,
     trim::{self, Step, Task},
     write::{SYNC, write},
 };
@@ -30,6 +44,9 @@ pub(crate) enum Job {
     Commit(Vec<Commit>, oneshot::Sender<Vec<Result<Outcome>>>),
     Resolve(CommitId, oneshot::Sender<Result<Resolution>>),
     Trim(Task, oneshot::Sender<Result<Step>>),
+    CreateIndex(Namespace, Index, oneshot::Sender<Result<IndexStatus>>),
+    DropIndex(IndexId, oneshot::Sender<Result<bool>>),
+    AdvanceIndex(IndexId, usize, Timestamp, oneshot::Sender<Result<Option<IndexStatus>>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -49,7 +66,7 @@ impl Writer {
     /// Connects and begins to wait for work.
     pub(crate) async fn start(keeper: Arc<Keeper>, durability: Durability) -> Result<Self> {
         let (sender, jobs) = mpsc::unbounded_channel();
-        let mut desk = Desk { keeper, durability, session: None };
+        let mut desk = Desk { keeper, durability, session: None, kept: Arc::default() };
         desk.session().await?;
         drop(runtime::begin(desk.work(jobs))?);
         Ok(Self(sender))
@@ -68,6 +85,8 @@ struct Desk {
     keeper: Arc<Keeper>,
     durability: Durability,
     session: Option<(Arc<Session>, Arc<Life>)>,
+    /// The indexes that commits keep, as this session last saw them.
+    kept: Arc<Kept>,
 }
 
 impl Desk {
@@ -78,6 +97,16 @@ impl Desk {
                 Job::Commit(group, answer) => drop(answer.send(self.commit(&group).await)),
                 Job::Resolve(id, answer) => drop(answer.send(self.resolve(id).await)),
                 Job::Trim(task, answer) => drop(answer.send(self.trim(task).await)),
+                Job::CreateIndex(namespace, index, answer) => {
+                    let create = |session, _| build::create(session, namespace.clone(), index.clone());
+                    drop(answer.send(self.twice(create).await.flatten()));
+                }
+                Job::DropIndex(id, answer) => drop(answer.send(self.drop_index(id).await)),
+                Job::AdvanceIndex(id, limit, now, answer) => {
+                    // What cannot be built was dropped, and that stays.
+                    let advance = |session, _| build::advance(session, id, limit, now);
+                    drop(answer.send(self.twice(advance).await.flatten()));
+                }
                 Job::Close(answer) => {
                     jobs.close();
                     self.session = None;
@@ -95,6 +124,8 @@ impl Desk {
         }
         let session = self.keeper.session().await?;
         let life = notice_lost_past(&session).await?;
+        // In another past the same number may stand for other indexes.
+        self.kept = Arc::default();
         Ok(self.session.insert((Arc::new(session), Arc::new(life))).clone())
     }
 
@@ -160,14 +191,19 @@ impl Desk {
         let (session, life) = self.session().await.map_err(Trouble::NotBegun)?;
         let patience = self.keeper.config.patience + SILENCE;
         let silent = || unavailable("the server has fallen silent");
-        let gathered = timeout(patience, gather(&session, commits)).await;
+        let decided = timeout(patience, async {
+            let mut group = gather(&session, commits, &self.kept).await?;
+            let answers = decide(&session, &mut group, commits).await?;
+            Ok((group, answers))
+        });
+        let decided = decided.await;
         let not_begun = |failure| match failure {
             Failure::Lost(error) => Trouble::Lost(error),
             // Nobody who waited for the same lock in vain should wait for it once more.
             Failure::Refused(error) => Trouble::NotBegun(error),
         };
-        let mut group = gathered.unwrap_or_else(|_| Err(Failure::Lost(silent()))).map_err(not_begun)?;
-        let answers = commits.iter().enumerate().map(|(index, commit)| group.commit(index, commit)).collect();
+        let (group, answers) = decided.unwrap_or_else(|_| Err(Failure::Lost(silent()))).map_err(not_begun)?;
+        self.kept = group.kept.clone();
         if group.receipts.is_empty() {
             session.run("ROLLBACK").await.map_err(not_begun)?;
             return Ok(answers);
@@ -189,6 +225,14 @@ impl Desk {
 
     async fn trim(&mut self, task: Task) -> Result<Step> {
         self.twice(move |session, _| trim::step(session, task.clone())).await
+    }
+
+    async fn drop_index(&mut self, id: IndexId) -> Result<bool> {
+        // Whoever finds it dropped at the second time may have done so at the first.
+        let there = Arc::new(AtomicBool::new(false));
+        let seen = there.clone();
+        let dropped = self.twice(move |session, _| build::drop(session, id, seen.clone())).await?;
+        Ok(dropped || there.load(Ordering::Relaxed))
     }
 
     /// Does what can be done again without harm, once more when the session was lost.

@@ -50,7 +50,16 @@ fn the_rows_are_those_of_version_1() {
     let engine = Arc::new(engine);
     assert_eq!(engine.capabilities().durability, Durability::Full);
     let world = TestWorld::new(1);
-    let store = Store::new(engine, Arc::new(world.clone()));
+    let indexes = engine.indexes().expect("it keeps indexes");
+    let now = larder_core::Timestamp::EPOCH;
+    let by = |path: &str| larder_core::Index::on(path).expect("a good path");
+    let namespace = larder_core::Namespace::default();
+    let built = block_on(indexes.create(namespace.clone(), by("b").unique())).expect("creates").id;
+    block_on(indexes.advance(built, 10, now)).expect("builds");
+    block_on(indexes.create(namespace.clone(), by("a"))).expect("creates");
+    let dropped = block_on(indexes.create(namespace, by("c"))).expect("creates").id;
+    assert!(block_on(indexes.drop(dropped)).expect("drops"));
+    let store = Store::new(engine.clone(), Arc::new(world.clone()));
     let metadata = larder_core::Metadata::parse(br#"{"by":"ann","n":1.50}"#).expect("good metadata");
     let value = larder_core::Value::detect(r#"{"b": 1.0, "a": null}"#);
     block_on(store.set("json", value).metadata(metadata).into_future()).expect("sets");
@@ -68,6 +77,8 @@ fn the_rows_are_those_of_version_1() {
         ("log", "place"),
         ("namespaces", "1"),
         ("commits", "id"),
+        ("indexes", "id"),
+        ("terms", "index_id, term, key"),
     ]
     .map(|(name, key)| table(name, key))
     .concat();
