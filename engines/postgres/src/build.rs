@@ -95,7 +95,8 @@ pub(crate) async fn advance(
         None => Ok(None),
         Some(status) => match &status.state {
             IndexState::Ready => Ok(Some(status)),
-            IndexState::Building { through, entries } => match build(&session, &status, through.as_ref(), limit, now).await? {
+            IndexState::Building { through, entries } => match build(&session, &status, through.as_ref(), limit, now).await?
+            {
                 Ok((looked_at, last)) => Ok(Some(move_on(&session, &status, entries + looked_at, last).await?)),
                 Err(refusal) => {
                     mark(&session, id).await?;
@@ -123,7 +124,8 @@ async fn build(
     let (mut looked_at, mut bytes, mut rows, mut last) = (0, 0, Vec::new(), None);
     for entry in &entries {
         // One after the other, so that each meets those before it.
-        let terms = match index::build(&status.index, entry, now, |term| Ok(holders.get(term).cloned().unwrap_or_default())) {
+        let terms = match index::build(&status.index, entry, now, |term| Ok(holders.get(term).cloned().unwrap_or_default()))
+        {
             Ok(terms) => terms,
             Err(refusal) => return Ok(Err(refusal)),
         };

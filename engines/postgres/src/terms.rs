@@ -96,7 +96,10 @@ impl Terms {
     /// Writes what has become of the rows.
     pub(crate) async fn write(&self, session: &Session) -> Attempt<()> {
         let rows = |wanted: bool| {
-            let rows = self.moved.iter().flat_map(|((id, term), keys)| keys.iter().map(move |(key, there)| (*id, term, key, *there)));
+            let rows = self
+                .moved
+                .iter()
+                .flat_map(|((id, term), keys)| keys.iter().map(move |(key, there)| (*id, term, key, *there)));
             rows.filter(move |(.., there)| *there == wanted).map(|(id, term, key, _)| (id, term, key))
         };
         let (gone, come): (Vec<_>, Vec<_>) = (rows(false).collect(), rows(true).collect());
