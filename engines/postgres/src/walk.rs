@@ -227,21 +227,26 @@ impl Walking<'_> {
         let mut key = "walked.key".to_owned();
         for (place, (id, term)) in self.also.iter().enumerate() {
             let (id, term) = (asking.number(*id), asking.number(*term));
-            write!(joined, "LEFT JOIN terms AS t{place} ON t{place}.index_id = {id} AND t{place}.term = {term} AND t{place}.key = {key} ")
-                .expect("writing to a String does not fail");
+            write!(
+                joined,
+                "LEFT JOIN LATERAL (SELECT key FROM terms WHERE index_id = {id} AND term = {term} AND key = {key} LIMIT 1) \
+                 AS t{place} ON TRUE "
+            )
+            .expect("writing to a String does not fail");
             key = format!("t{place}.key");
         }
         let namespace = asking.number(self.namespace.as_str());
         let keys = asking.within(&self.keys);
         let bytes = "octet_length(entries.key) + octet_length(value) + coalesce(octet_length(metadata), 0)";
+        // Behind a limit each is looked up for the row it belongs to, whatever the statistics say.
         let sql = format!(
             "SELECT term, key, version, revision, created_at, updated_at, expires_at, json, encodings, metadata, value, running \
              FROM (SELECT nth, walked.term, walked.key, version, revision, created_at, updated_at, expires_at, json, encodings, \
              metadata, value, coalesce({bytes}, 0) AS bytes, \
              coalesce(sum({bytes}) OVER (ORDER BY nth ROWS UNBOUNDED PRECEDING), 0) AS running \
              FROM (SELECT *, row_number() OVER () AS nth FROM ({rows}) AS rows) AS walked \
-             {joined}LEFT JOIN entries ON namespace = {namespace} AND entries.key = {key} \
-             AND (expires_at IS NULL OR expires_at > {now}){keys}) AS page WHERE running - bytes < {PAGE_BYTES_MAX} ORDER BY nth"
+             {joined}LEFT JOIN LATERAL (SELECT * FROM entries WHERE namespace = {namespace} AND entries.key = {key} \
+             AND (expires_at IS NULL OR expires_at > {now}){keys} LIMIT 1) AS entries ON TRUE) AS page WHERE running - bytes < {PAGE_BYTES_MAX} ORDER BY nth"
         );
         let parameters: Vec<_> = asking.parameters.iter().map(|one| &**one as &(dyn ToSql + Sync)).collect();
         session.query(&sql, &parameters).await
