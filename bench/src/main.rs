@@ -6,6 +6,7 @@
 mod import;
 mod index;
 mod memory;
+mod postgres;
 mod query;
 mod raw;
 mod redis;
@@ -97,6 +98,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("sqlite search: nearest") {
         search::vectors(&mut report, &runtime, directory.path())?;
+    }
+    if wanted("postgres") {
+        postgres::measure(&mut report, directory.path(), options.sets.min(postgres::SETS_MAX))?;
     }
     if wanted("import") {
         import::measure(&mut report, directory.path(), options.entries, options.program.as_deref())?;

@@ -10,6 +10,8 @@ mod place;
 
 #[path = "../../engines/redis/tests/place/mod.rs"]
 mod prefix;
+#[path = "../../engines/postgres/tests/place/mod.rs"]
+mod schema;
 
 /// An engine, and where its stores can be.
 pub(crate) struct Engine {
@@ -22,6 +24,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { name: "memory", factory: &Memory::fresh },
     Engine { name: "sqlite", factory: &sqlite },
     // On the server that `cargo xtask soak` starts.
+    Engine { name: "postgres", factory: &schema::Place::fresh },
     Engine { name: "redis", factory: &prefix::Place::fresh },
 ];
 

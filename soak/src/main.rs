@@ -89,7 +89,7 @@ struct Orders {
     /// The first seed; the others follow it
     #[arg(long, env = "LARDER_SEED", default_value_t = 1)]
     seed: u64,
-    /// memory, sqlite or redis; all of them when none is named
+    /// memory, sqlite, postgres or redis; all of them when none is named
     #[arg(long)]
     engine: Option<String>,
 }
@@ -109,11 +109,11 @@ fn soak(orders: &Orders) -> Result<(), String> {
     let mut ran = 0;
     for campaign in CAMPAIGNS.iter().filter(|campaign| named(campaign.name, &orders.campaign)) {
         for engine in ENGINES.iter().filter(|engine| named(engine.name, &orders.engine)) {
-            ran += 1;
             if engines::is_skipped(engine.name) {
                 eprintln!("*** LARDER_SKIP: nothing of this run says anything about {} ***", engine.name);
                 continue;
             }
+            ran += 1;
             let last = orders.seed.wrapping_add(orders.histories).wrapping_sub(1);
             let title = format!("{} on {}", campaign.name, engine.name);
             println!("{title}: seeds {} to {last}", orders.seed);

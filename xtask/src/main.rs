@@ -28,7 +28,7 @@ enum Task {
     Check,
     /// Every test there is, after installing the tools that some of them need
     Test,
-    /// The tests of one engine: memory, sqlite or redis
+    /// The tests of one engine: memory, sqlite, postgres or redis
     Engine {
         /// Which one
         name: Engine,
@@ -60,6 +60,7 @@ enum Task {
 enum Engine {
     Memory,
     Sqlite,
+    Postgres,
     Redis,
 }
 
@@ -88,14 +89,31 @@ fn check() -> Result<(), Failure> {
 fn test() -> Result<(), Failure> {
     system::provide(system::TOOLS)?;
     // One call builds every dependency once; the tests of the program find it built.
-    if servers::is_skipped("redis") {
-        let told = "\n*** LARDER_SKIP: nothing of this run says anything about Redis ***\n";
-        eprintln!("{told}");
-        cargo(&["test", "--workspace", "--exclude", "larder-redis"])?;
-        eprintln!("{told}");
-        return Ok(());
+    let skipped: Vec<&str> = SERVERS.into_iter().filter(|engine| servers::is_skipped(engine)).collect();
+    let told = format!("\n*** LARDER_SKIP: nothing of this run says anything about {} ***\n", skipped.join(" and "));
+    let packages: Vec<String> = skipped.iter().map(|engine| format!("larder-{engine}")).collect();
+    let mut arguments = vec!["test", "--workspace"];
+    packages.iter().for_each(|package| arguments.extend(["--exclude", package]));
+    let tell = || (!skipped.is_empty()).then(|| eprintln!("{told}"));
+    tell();
+    with(&servers()?, &arguments)?;
+    tell();
+    Ok(())
+}
+
+/// The engines whose tests need a server.
+const SERVERS: [&str; 2] = ["postgres", "redis"];
+
+/// The servers of every engine that this run does not have to do without.
+fn servers() -> Result<Servers, Failure> {
+    let mut servers = Servers::default();
+    if !servers::is_skipped("postgres") {
+        servers = servers.with_postgres()?;
     }
-    with(&Servers::default().with_redis()?, &["test", "--workspace"])
+    if !servers::is_skipped("redis") {
+        servers = servers.with_redis()?;
+    }
+    Ok(servers)
 }
 
 /// Runs cargo with these servers, which end when it has ended.
@@ -110,6 +128,7 @@ fn engine(engine: Engine) -> Result<(), Failure> {
             system::provide(system::TOOLS)?;
             cargo(&["test", "--package", "larder-sqlite"])
         }
+        Engine::Postgres => with(&Servers::default().with_postgres()?, &["test", "--package", "larder-postgres"]),
         Engine::Redis => with(&Servers::default().with_redis()?, &["test", "--package", "larder-redis"]),
     }
 }
@@ -136,8 +155,5 @@ fn soak(campaign: Option<String>, histories: u64, seed: u64, options: Vec<String
     orders.extend(campaign.into_iter().chain(options));
     let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-soak", "--"];
     arguments.extend(orders.iter().map(String::as_str));
-    if servers::is_skipped("redis") {
-        return cargo(&arguments);
-    }
-    with(&Servers::default().with_redis()?, &arguments)
+    with(&servers()?, &arguments)
 }

@@ -1,21 +1,26 @@
 //! Servers that tests need: found, installed where that is allowed, started for one run and stopped after it.
 
-use std::env;
+use std::{env, fs, path::Path};
 
 use crate::{
     command::{Failure, run},
     system::may_install,
 };
 
+#[path = "../../engines/postgres/tests/server/mod.rs"]
+mod postgres;
+
 #[path = "../../engines/redis/tests/server/mod.rs"]
 mod redis;
 
-/// What tests are told where the server is by.
+/// What tests are told where the servers are by.
+const POSTGRES: &str = "LARDER_TEST_POSTGRES";
 const REDIS: &str = "LARDER_TEST_REDIS";
 
 /// The servers of a run; they end with it, however it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
+    postgres: Option<postgres::Server>,
     redis: Option<redis::Server>,
     variables: Vec<(&'static str, String)>,
 }
@@ -26,6 +31,23 @@ pub(crate) fn is_skipped(engine: &str) -> bool {
 }
 
 impl Servers {
+    /// Makes sure that there is a PostgreSQL for tests: the one that is named already, or one of our own.
+    pub(crate) fn with_postgres(mut self) -> Result<Self, Failure> {
+        if let Ok(url) = env::var(POSTGRES) {
+            self.variables.push((POSTGRES, url));
+            return Ok(self);
+        }
+        if postgres::programs().is_none() {
+            install_postgres()?;
+        }
+        let server = postgres::Server::start().map_err(|why| {
+            Failure::new(format!("there is no PostgreSQL for the tests: {why}; LARDER_SKIP=postgres does without"))
+        })?;
+        self.variables.push((POSTGRES, server.url()));
+        self.postgres = Some(server);
+        Ok(self)
+    }
+
     /// Makes sure that there is a Redis for tests: the one that is named already, or one of our own.
     pub(crate) fn with_redis(mut self) -> Result<Self, Failure> {
         if redis::program().is_none() {
@@ -47,6 +69,26 @@ impl Servers {
     pub(crate) fn variables(&self) -> Vec<(&str, &str)> {
         self.variables.iter().map(|(name, url)| (*name, &**url)).collect()
     }
+}
+
+/// Installs PostgreSQL without the server that Debian would start by itself.
+fn install_postgres() -> Result<(), Failure> {
+    eprintln!("postgres is missing: it is what the tests of the PostgreSQL engine run on");
+    if !may_install() {
+        return Err(Failure::new(
+            "install what is missing with\n\n    sudo apt-get install --yes postgresql\n\nor do without: LARDER_SKIP=postgres",
+        ));
+    }
+    let install = |package: &str| run("apt-get", &["install", "--yes", "--no-install-recommends", package]);
+    if install("postgresql-common").is_err() {
+        run("apt-get", &["update"])?;
+        install("postgresql-common")?;
+    }
+    let settings = Path::new("/etc/postgresql-common/createcluster.d");
+    let told =
+        fs::create_dir_all(settings).and_then(|()| fs::write(settings.join("larder.conf"), "create_main_cluster = false\n"));
+    told.map_err(|error| Failure::new(format!("{} cannot be written to: {error}", settings.display())))?;
+    install("postgresql")
 }
 
 /// Installs Redis without the service that Debian would start with `redis-server`: its tools hold the same program.

@@ -48,12 +48,13 @@ fn dependencies_point_one_way() {
         ("larder-core", &[]),
         ("larder-conformance", &["larder-core"]),
         ("larder-facets", &["larder-core"]),
+        ("larder-postgres", &["larder-core"]),
         ("larder-redis", &["larder-core"]),
         ("larder-sqlite", &["larder-core"]),
-        ("larder", &["larder-core", "larder-facets", "larder-redis", "larder-sqlite"]),
+        ("larder", &["larder-core", "larder-facets", "larder-postgres", "larder-redis", "larder-sqlite"]),
         ("larder-cli", &["larder"]),
-        ("larder-bench", &["larder", "larder-sqlite"]),
-        ("larder-soak", &["larder-conformance", "larder-core", "larder-redis", "larder-sqlite"]),
+        ("larder-bench", &["larder", "larder-postgres", "larder-sqlite"]),
+        ("larder-soak", &["larder-conformance", "larder-core", "larder-postgres", "larder-redis", "larder-sqlite"]),
         ("xtask", &[]),
     ];
     let metadata: Value =

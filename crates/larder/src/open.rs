@@ -91,6 +91,13 @@ impl Builder {
                 Err(Error::new(ErrorKind::Unsupported, "the store memory: is gone with its process and cannot be durable"))
             }
             "memory" => Ok(Arc::new(MemoryEngine::new(fresh))),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => {
+                let mut config = larder_postgres::PostgresConfig::parse(&self.url)?;
+                config.durability = self.durability.unwrap_or_default();
+                config.create = self.create;
+                Ok(Arc::new(larder_postgres::PostgresEngine::open(config, fresh).await?))
+            }
             #[cfg(feature = "redis")]
             "redis" | "rediss" | "valkey" | "valkeys" => {
                 let mut config = larder_redis::RedisConfig::parse(&self.url)?;
@@ -138,6 +145,7 @@ fn unknown(scheme: &str) -> Error {
     let known = [
         Some("memory:"),
         cfg!(feature = "sqlite").then_some("sqlite:PATH"),
+        cfg!(feature = "postgres").then_some("postgres://USER@HOST/DATABASE"),
         cfg!(feature = "redis").then_some("redis://HOST/DB?prefix=NAME"),
     ];
     let known: Vec<&str> = known.into_iter().flatten().collect();

@@ -97,7 +97,7 @@ impl Readers {
     pub(crate) async fn ask(&self, small: bool, call: impl Into<Call>) -> Result<Answers> {
         let call = call.into();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let lanes: &[Lane] = if small { &self.small } else { &self.large };
+        let lanes: &[Arc<Lane>] = if small { &self.small } else { &self.large };
         let lane = &lanes[turn % lanes.len()];
         let mut lost = None;
         for _ in 0..2 {

@@ -24,6 +24,7 @@ mod resumes;
 mod sandbox;
 mod script;
 mod searches;
+mod servers;
 mod statuses;
 mod transactions;
 mod trims;

@@ -70,6 +70,11 @@ impl fmt::Display for Tally {
 /// # Errors
 /// The first history in which an answer is not that of the evaluator, shortened.
 pub fn histories(factory: &dyn Factory, seed: u64, count: u64) -> Result<Tally, Difference> {
+    told(factory, seed, count, TRIES)
+}
+
+/// As [`histories`]; to make one shorter that fails, so many are tried.
+pub(crate) fn told(factory: &dyn Factory, seed: u64, count: u64, tries: usize) -> Result<Tally, Difference> {
     let mut tally = Tally::default();
     for first in (0..count).step_by(IN_ONE_PLACE as usize) {
         let stage = Stage::new(factory);
@@ -78,7 +83,7 @@ pub fn histories(factory: &dyn Factory, seed: u64, count: u64) -> Result<Tally, 
             let scene = Scene::draw(&mut Random::new(seed));
             match stage.play(&scene, number) {
                 Ok(told) => tally.add(told),
-                Err(difference) => return Err(shrunk(factory, seed, scene, difference)),
+                Err(difference) => return Err(shrunk(factory, seed, scene, difference, tries)),
             }
         }
     }
@@ -88,11 +93,11 @@ pub fn histories(factory: &dyn Factory, seed: u64, count: u64) -> Result<Tally, 
 /// The shortest history found that fails.
 ///
 /// Greedy: leaves out ever smaller pieces for as long as what is left fails too, each time in a fresh place.
-fn shrunk(factory: &dyn Factory, seed: u64, mut scene: Scene, mut difference: String) -> Difference {
-    let mut tries = 0;
+fn shrunk(factory: &dyn Factory, seed: u64, mut scene: Scene, mut difference: String, tries: usize) -> Difference {
+    let mut left = tries;
     let mut fails = |scene: &Scene| {
-        tries += 1;
-        if tries > TRIES { None } else { Stage::new(factory).play(scene, 0).err() }
+        left = left.saturating_sub(1);
+        if left == 0 { None } else { Stage::new(factory).play(scene, 0).err() }
     };
     if fails(&scene).is_none() {
         let story = format!("{difference}\n\nin a fresh place it does not come again; the history is\n{scene}");

@@ -5,10 +5,11 @@
 
 use futures_lite::future::block_on;
 use larder_core::{
-    Action, Entry, Filter, MetadataChange, Query, Select, Sort, Store, Value, field,
+    Action, Entry, Filter, Index, MetadataChange, Query, Select, Sort, Store, Value, field,
     query::{Condition, Json, Path, Test, matches},
 };
 
+use super::indexes::create;
 use crate::ground::{Ground, Seam, metadata, namespace, put_until, seconds};
 
 /// Values of every kind, several of them the same in other words; with those that databases take for each other.
@@ -208,4 +209,46 @@ pub(super) fn g11_a_query_sees_what_is_there(ground: &Ground) {
     seam.world.step(seconds(10));
     assert_eq!(ask("$value = 1"), ["mine", "yours"], "what has expired is not there");
     assert_eq!(ask("$value >= 1 and $version = 1"), ["mine", "nobody's", "yours"]);
+}
+
+/// An index has room for the beginning of a text alone.
+pub(super) fn g11_texts_that_begin_alike_for_long_are_told_apart(ground: &Ground) {
+    let store = ground.store();
+    let long = |tail: &str| format!("{{\"a\":\"{}{tail}\",\"b\":1}}", "x".repeat(2000));
+    // The order of the texts is not that of the keys.
+    let tails = ["e", "a", "d", "", "c", "b"];
+    let sets =
+        tails.iter().enumerate().fold(store.commit(), |commit, (n, tail)| commit.set(format!("k{n}"), json(&long(tail))));
+    block_on(async { sets.set("short", json("{\"a\":\"x\",\"b\":1}")).set("none", json("{\"b\":1}")).await })
+        .expect("commits");
+    let entries = everything(&store);
+    for index in [vec!["a"], vec!["b", "a"], vec!["a", "b"]] {
+        create(&store, Index::over(index).expect("an index"));
+        for (down, order) in [
+            (false, ["short", "k3", "k1", "k5", "k4", "k2", "k0", "none"]),
+            (true, ["k0", "k2", "k4", "k5", "k1", "k3", "short", "none"]),
+        ] {
+            let sort = if down { Sort::by_key().descending("a") } else { Sort::by_key().ascending("a") }.expect("a sort");
+            for filter in [Filter::everything(), field("b").eq(1), field("a").starts_with("x") | field("a").missing()] {
+                let mut next = Some(Query::new(filter).sort(sort.clone()).limit(3));
+                let mut found = Vec::new();
+                while let Some(query) = next.take() {
+                    let page = block_on(store.query(query.clone())).expect("answers");
+                    found.extend(page.items);
+                    next = page.next.map(|cursor| query.after(cursor));
+                }
+                assert_eq!(keys(&found), order, "down: {down}");
+            }
+        }
+        for tail in ["", "c", "cc"] {
+            let text = format!("{}{tail}", "x".repeat(2000));
+            let a = || field("a");
+            for filter in
+                [a().eq(&*text), a().gt(&*text), a().gte(&*text), a().lt(&*text), a().lte(&*text), a().starts_with(&*text)]
+            {
+                check(&store, &entries, &filter);
+            }
+            check(&store, &entries, &a().is_in([&*text, "x"]));
+        }
+    }
 }

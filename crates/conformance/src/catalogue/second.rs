@@ -52,6 +52,8 @@ macro_rules! __catalogue_second {
             g11_a_query_is_as_of_one_moment
             /// What has expired, or belongs to a neighbour, is found by a filter and by nothing else.
             g11_a_query_sees_what_is_there
+            /// Of a long text the beginning is taken for all of it: two are the same, or stand in the order of their keys.
+            g11_texts_that_begin_alike_for_long_are_told_apart
         }
         "G11" search {
             /// An engine searches by itself: other words, other scores, another order, or another moment.

@@ -1,0 +1,224 @@
+//! How to open a PostgreSQL store.
+
+use std::{fmt, time::Duration};
+
+use larder_core::{Durability, Error, ErrorKind, Result};
+use percent_encoding::percent_decode_str;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
+
+/// Where the server is and how it is used.
+///
+/// Neither this nor any error tells the password.
+#[derive(Clone)]
+pub struct PostgresConfig {
+    pub(crate) server: tokio_postgres::Config,
+    pub(crate) schema: String,
+    /// `Full` needs a server that syncs before it acknowledges; `Relaxed` takes any, and does not wait for the sync.
+    pub durability: Durability,
+    /// Whether to create the schema, or its tables, where there are none. A database is never created.
+    pub create: bool,
+    /// How long a commit waits for others that commit, and the server for a process of ours that stands still in the
+    /// middle of one. Who waited in vain is refused with `Unavailable`.
+    pub patience: Duration,
+}
+
+/// The schema where the URL names none.
+const SCHEMA: &str = "larder";
+
+/// PostgreSQL cuts longer names off, and then two of them are one.
+const NAME_BYTES_MAX: usize = 63;
+
+impl PostgresConfig {
+    /// The store at `postgres://user:password@host:port/database?schema=name`, with full durability, created where there is
+    /// none.
+    ///
+    /// Without a schema it is `larder`, without a password that of the environment variable `PGPASSWORD`. Other
+    /// parameters are those of the driver, such as `connect_timeout`.
+    ///
+    /// # Errors
+    /// `Invalid` when this is not such a URL, `Unsupported` when it asks for TLS.
+    pub fn parse(url: &str) -> Result<Self> {
+        let (place, query) = url.split_once('?').unwrap_or((url, ""));
+        let Some((_, rest)) = place.split_once("://").filter(|(scheme, _)| ["postgres", "postgresql"].contains(scheme))
+        else {
+            return Err(malformed("it does not begin with postgres://"));
+        };
+        if rest.matches('@').count() > 1 {
+            return Err(malformed("there is more than one @ in it"));
+        }
+        let (mut schema, mut others) = (SCHEMA.to_owned(), Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("schema", name)) => schema = decode(name)?,
+                // Asked for and not there is refused, never left out.
+                Some(("sslmode", mode)) if !["disable", "prefer"].contains(&mode) => return Err(no_tls(mode)),
+                _ => others.push(pair),
+            }
+        }
+        let joint = if others.is_empty() { "" } else { "?" };
+        // What the driver says of a URL it cannot read may hold a part of the password.
+        let mut server: tokio_postgres::Config =
+            format!("{place}{joint}{}", others.join("&")).parse().map_err(|_| malformed("the driver cannot read it"))?;
+        if server.get_hosts().is_empty() && server.get_hostaddrs().is_empty() {
+            return Err(malformed("it names no host"));
+        }
+        if server.get_user().is_none() {
+            return Err(malformed("it names no user"));
+        }
+        if server.get_password().is_none()
+            && let Ok(password) = std::env::var("PGPASSWORD")
+        {
+            server.password(password);
+        }
+        check_schema(&schema)?;
+        if server.get_application_name().is_none() {
+            server.application_name(format!("larder {schema}"));
+        }
+        if server.get_connect_timeout().is_none() {
+            server.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if server.get_hosts().len() > 1 {
+            server.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        server
+            .keepalives_idle(KEEPALIVE)
+            .keepalives_interval(KEEPALIVE / 3)
+            .keepalives_retries(3)
+            .tcp_user_timeout(KEEPALIVE);
+        Ok(Self { server, schema, durability: Durability::Full, create: true, patience: Duration::from_secs(10) })
+    }
+
+    /// The schema as it stands in SQL.
+    pub(crate) fn quoted_schema(&self) -> String {
+        format!("\"{}\"", self.schema.replace('"', "\"\""))
+    }
+
+    /// The server, for messages.
+    pub(crate) fn place(&self) -> String {
+        let ports = self.server.get_ports();
+        let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        let name = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        };
+        let hosts = self.server.get_hosts().iter().enumerate();
+        hosts.map(|(index, host)| format!("{}:{}", name(host), port(index))).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        self.server.get_user().unwrap_or_default()
+    }
+
+    /// The database; without a name it is that of the user.
+    pub(crate) fn database(&self) -> &str {
+        self.server.get_dbname().unwrap_or_else(|| self.user())
+    }
+}
+
+/// How long a server may take until it answers a connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a silent server goes unasked, and how long one that does not answer is waited for.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+fn check_schema(name: &str) -> Result<()> {
+    let problem = if name.is_empty() {
+        "is empty"
+    } else if name.len() > NAME_BYTES_MAX {
+        "is longer than the 63 bytes that PostgreSQL takes"
+    } else if name.contains('\0') {
+        "holds a NUL"
+    } else if name.starts_with("pg_") || name == "information_schema" {
+        "belongs to PostgreSQL"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid(format!("the schema {name:?} {problem}")).engine("postgres"))
+}
+
+fn decode(text: &str) -> Result<String> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| malformed("its schema is not UTF-8"))
+}
+
+fn no_tls(mode: &str) -> Error {
+    let message =
+        format!("sslmode={mode:?} asks for TLS, which this version does not speak; use a tunnel, or sslmode=disable");
+    Error::new(ErrorKind::Unsupported, message).engine("postgres")
+}
+
+fn malformed(why: &str) -> Error {
+    const FORM: &str = "write postgres://user:password@host:port/database?schema=name, with %40 for @, %2F for / and so on";
+    Error::invalid(format!("this is not the URL of a PostgreSQL store, for {why}: {FORM}")).engine("postgres")
+}
+
+impl fmt::Debug for PostgresConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresConfig")
+            .field("server", &self.place())
+            .field("user", &self.user())
+            .field("database", &self.database())
+            .field("schema", &self.schema)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_everything() {
+        let config = PostgresConfig::parse("postgres://ann:se%40cret@db.example:6000/app?schema=a%22b&connect_timeout=3");
+        let config = config.expect("a good URL");
+        assert_eq!((config.user(), config.database(), &*config.place()), ("ann", "app", "db.example:6000"));
+        assert_eq!(config.server.get_password(), Some(&b"se@cret"[..]));
+        assert_eq!((&*config.schema, &*config.quoted_schema()), ("a\"b", "\"a\"\"b\""));
+        assert_eq!(config.server.get_connect_timeout(), Some(&Duration::from_secs(3)));
+        assert_eq!(
+            PostgresConfig::parse("postgresql://ann@h/app").map(|config| config.schema).ok().as_deref(),
+            Some("larder")
+        );
+    }
+
+    /// A connection that was to be encrypted is not made in the clear.
+    #[test]
+    fn tls_that_is_asked_for_is_refused_and_not_left_out() {
+        let kind = |mode: &str| {
+            let parsed = PostgresConfig::parse(&format!("postgres://ann@h/app?sslmode={mode}"));
+            parsed.map(|_| ()).map_err(|error| error.kind())
+        };
+        for mode in ["require", "verify-ca", "verify-full"] {
+            assert_eq!(kind(mode), Err(ErrorKind::Unsupported), "{mode}");
+        }
+        assert_eq!((kind("disable"), kind("prefer")), (Ok(()), Ok(())));
+    }
+
+    /// People forget to encode what their password holds, and the URL is then read as something else: whatever is said
+    /// about it, the password is not.
+    #[test]
+    fn no_password_is_told() {
+        let urls = [
+            "postgres://ann:hush@h:1/app",
+            "postgres://ann:hush@hush@h/app",
+            "postgres://ann:hush/hush@h/app",
+            "postgres://ann:x?hush@h/app",
+            "postgres://ann:hush#hush@h/app?schema=%ff",
+            "postgres://ann:hush@h/app?schema=pg_x",
+            "postgres:ann:hush@h",
+            "postgres://:hush@h",
+            "postgres://ann:hush@/app",
+            "postgres://ann:hush@h:port/app",
+            "postgres://ann:hush@h/app?hush=hush",
+        ];
+        for url in urls {
+            let told = match PostgresConfig::parse(url) {
+                Ok(config) => format!("{config:?} {config:#?} {}", config.place()),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!told.contains("hush"), "{url}: {told}");
+        }
+    }
+}
