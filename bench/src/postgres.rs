@@ -52,7 +52,7 @@ pub(crate) fn measure(report: &mut Report, directory: &Path, sets: u32) -> Outco
     let store = runtime.block_on(larder::open(&format!("{url}?schema=ours")))?;
     runtime.block_on(async {
         clients[0].batch_execute(&format!("CREATE SCHEMA raw; {}", larder_postgres::SCHEMA)).await?;
-        clients[0].batch_execute("INSERT INTO store VALUES (1, 'raw', 0, 0, 0, 0, 0, 0, 0, 0, '')").await?;
+        clients[0].batch_execute("INSERT INTO store VALUES (1, 'raw', 0, 0, 0, 0, 0, 0, 0, 0, 0, '')").await?;
         let fill = "INSERT INTO entries SELECT 'default', 'group-' || lpad((n / 100)::text, 5, '0') || '/' || lpad(n::text, 8, '0'), \
             1, 1, 0, 0, NULL, false, NULL, NULL, decode(repeat('07', 256), 'hex') FROM generate_series(0, $1::bigint - 1) AS n";
         clients[0].execute(fill, &[&i64::from(ENTRIES)]).await?;
