@@ -25,7 +25,7 @@ pub(crate) fn measure(report: &mut Report, runtime: &Runtime, entries: u32) -> l
             store.set(key(n), vec![7; 256]).await?;
             lock(&map).insert(key(n), vec![7; 256]);
         }
-        larder::Result::Ok(())
+        Ok::<_, larder::Error>(())
     })?;
     let one = |work: fn(Store, u32) -> larder::BoxFuture<'static, larder::Result<()>>| {
         together(runtime, 1, |_| work(store.clone(), entries));
