@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use larder_core::Result;
 
-use crate::{keeper::Keeper, session::Session};
+use crate::{keeper::Keeper, runtime, session::Session};
 
 /// A place for one session, which is replaced when it is lost.
 #[derive(Debug)]
@@ -25,11 +25,17 @@ impl Lane {
     }
 
     /// The session, connected again if the last one is gone.
-    pub(crate) async fn session(&self) -> Result<Arc<Session>> {
+    pub(crate) async fn session(self: &Arc<Self>) -> Result<Arc<Session>> {
         if let Some(session) = self.current() {
             return Ok(session);
         }
-        // One connects, the others wait for it.
+        // Whoever asked may never look again, and must not hold up the others by that: it is done elsewhere.
+        let lane = self.clone();
+        runtime::elsewhere(async move { lane.connect().await }).await
+    }
+
+    /// One connects, the others wait for it.
+    async fn connect(&self) -> Result<Arc<Session>> {
         let _connecting = self.connecting.lock().await;
         if let Some(session) = self.current() {
             return Ok(session);

@@ -34,8 +34,8 @@ const ALONE: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Readers {
     keeper: Arc<Keeper>,
-    small: [Lane; SMALL],
-    large: [Lane; LARGE],
+    small: [Arc<Lane>; SMALL],
+    large: [Arc<Lane>; LARGE],
     turn: AtomicUsize,
     /// Sessions that nobody has at the moment; as many more as there are permits may be made.
     alone: Mutex<Vec<Session>>,
@@ -45,7 +45,7 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn new(keeper: Arc<Keeper>) -> Self {
-        let lane = |_| Lane::new(keeper.clone());
+        let lane = |_| Arc::new(Lane::new(keeper.clone()));
         Self {
             small: std::array::from_fn(lane),
             large: std::array::from_fn(lane),
@@ -64,7 +64,7 @@ impl Readers {
     /// Lets go of every session; whoever has asked is still answered.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.small.iter().chain(&self.large).for_each(Lane::end);
+        self.small.iter().chain(&self.large).for_each(|lane| lane.end());
         self.idle().clear();
     }
 

@@ -188,3 +188,18 @@ fn order_is_bytewise_at_a_server_that_sorts_otherwise() {
     let found: Vec<&str> = found.items.iter().map(|key| key.as_str()).collect();
     assert_eq!(found, keys);
 }
+
+/// A read that is begun and never looked at again, such as one that a watch keeps for later, connects all the same.
+#[test]
+fn who_never_looks_again_holds_nobody_up() {
+    let place = Place::fresh();
+    let engine = block_on(place.open()).expect("opens");
+    // One for every session that reads share.
+    let mut begun: Vec<_> = (0..4).map(|_| engine.get(vec![], Timestamp::EPOCH)).collect();
+    let pending = begun.iter_mut().map(|read| block_on(futures_lite::future::poll_once(read)).is_none());
+    assert!(pending.filter(|pending| *pending).count() > 0, "all of them were answered at once, so nobody connects");
+    let (answered, answer) = std::sync::mpsc::channel();
+    let other = engine.clone();
+    std::thread::spawn(move || answered.send(block_on(other.get(vec![], Timestamp::EPOCH)).map(drop)));
+    answer.recv_timeout(Duration::from_secs(30)).expect("somebody waits for one who never looks").expect("reads");
+}
