@@ -65,7 +65,12 @@ fn rows(connection: &Connection, condition: &str, value: u32) -> usize {
          WHERE namespace = 'default' AND {condition}"
     );
     let mut statement = connection.prepare_cached(&text).expect("the query is good SQL");
-    let rows = statement.query_map([value], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(9)?)));
+    // Whole rows, as the entries are whole.
+    let rows = statement.query_map([value], |row| {
+        let header = (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?);
+        let rest = (row.get::<_, Option<i64>>(5)?, row.get::<_, i64>(6)?, row.get::<_, Option<String>>(7)?);
+        Ok((row.get::<_, String>(0)?, header, rest, row.get::<_, Option<String>>(8)?, row.get::<_, String>(9)?))
+    });
     rows.and_then(Iterator::collect::<Result<Vec<_>, _>>).expect("the rows are there").len()
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn find<T: Held>(
     scope: &Scope,
     moment: Moment,
     query: Query,
-    make: impl Fn(&Entry) -> T,
+    make: impl Fn(Entry) -> T,
 ) -> Result<Matched<T>> {
     Ok(find_and_say(scope, moment, query, make).await?.0)
 }
@@ -72,7 +72,7 @@ pub(super) async fn find_and_say<T: Held>(
     scope: &Scope,
     moment: Moment,
     query: Query,
-    make: impl Fn(&Entry) -> T,
+    make: impl Fn(Entry) -> T,
 ) -> Result<(Matched<T>, Access)> {
     let start = query.start()?;
     query.filter.check()?;
@@ -97,7 +97,7 @@ async fn walk<T: Held>(
     source: &mut Source<'_>,
     query: &Query,
     start: Option<&Rank>,
-    make: &impl Fn(&Entry) -> T,
+    make: &impl Fn(Entry) -> T,
 ) -> Result<Matched<T>> {
     source.go_in_order(&query.sort, start);
     let limit = query.limit.unwrap_or(usize::MAX);
@@ -109,19 +109,19 @@ async fn walk<T: Held>(
         let wanted = offset.saturating_add(limit - items.len()).saturating_add(1);
         let entries = source.page(wanted).await?;
         ended = entries.is_none();
-        for entry in entries.iter().flatten() {
+        for entry in entries.into_iter().flatten() {
             if offset > 0 {
                 offset -= 1;
             } else if items.len() == limit {
                 more = true;
                 break 'pages;
             } else {
+                if items.len() + 1 == limit {
+                    last = Some(query.sort.rank(&entry));
+                }
                 let item = make(entry);
                 hold(&mut bytes, item.held())?;
                 items.push(item);
-                if items.len() == limit {
-                    last = Some(query.sort.rank(entry));
-                }
             }
         }
     }
@@ -134,7 +134,7 @@ async fn sort<T: Held>(
     source: &mut Source<'_>,
     query: &Query,
     start: Option<&Rank>,
-    make: &impl Fn(&Entry) -> T,
+    make: &impl Fn(Entry) -> T,
 ) -> Result<Matched<T>> {
     let limit = query.limit.unwrap_or(usize::MAX);
     let wanted = query.offset.saturating_add(limit);
@@ -142,8 +142,8 @@ async fn sort<T: Held>(
     while limit > 0
         && let Some(entries) = source.page(PAGE_ITEMS).await?
     {
-        for entry in &entries {
-            let rank = query.sort.rank(entry);
+        for entry in entries {
+            let rank = query.sort.rank(&entry);
             if start.is_some_and(|start| rank <= *start) {
                 continue;
             }

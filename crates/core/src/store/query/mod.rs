@@ -68,7 +68,7 @@ impl Scope {
     /// more than 256 MiB of entries would have to be held: without a limit that is the whole answer, with one the entries
     /// up to the end of the page. Else what the engine meets.
     pub async fn query(&self, query: impl Into<Query>) -> Result<Matched<Entry>> {
-        find(self, Moment::present(self.world().now()), query.into(), Clone::clone).await
+        find(self, Moment::present(self.world().now()), query.into(), |entry| entry).await
     }
 
     /// As [`Scope::query`], but of each entry its key and what `fields` reach.
@@ -76,7 +76,7 @@ impl Scope {
     /// # Errors
     /// As [`Scope::query`].
     pub async fn query_fields(&self, query: impl Into<Query>, fields: &[Path]) -> Result<Matched<Row>> {
-        find(self, Moment::present(self.world().now()), query.into(), |entry| Row::of(entry, fields)).await
+        find(self, Moment::present(self.world().now()), query.into(), |entry| Row::of(&entry, fields)).await
     }
 
     /// One answer about all entries that a filter lets through, as of one moment.
@@ -111,7 +111,7 @@ impl View {
     /// # Errors
     /// As [`Scope::query`]; `Trimmed` when the log no longer reaches back.
     pub async fn query(&self, query: impl Into<Query>) -> Result<Matched<Entry>> {
-        find(self.scope(), self.moment(), query.into(), Clone::clone).await
+        find(self.scope(), self.moment(), query.into(), |entry| entry).await
     }
 
     /// As [`View::query`], but of each entry its key and what `fields` reach.
@@ -119,7 +119,7 @@ impl View {
     /// # Errors
     /// As [`View::query`].
     pub async fn query_fields(&self, query: impl Into<Query>, fields: &[Path]) -> Result<Matched<Row>> {
-        find(self.scope(), self.moment(), query.into(), |entry| Row::of(entry, fields)).await
+        find(self.scope(), self.moment(), query.into(), |entry| Row::of(&entry, fields)).await
     }
 
     /// One answer about all entries that a filter lets through, as of this moment.
