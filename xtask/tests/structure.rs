@@ -48,6 +48,7 @@ fn dependencies_point_one_way() {
         ("larder-core", &[]),
         ("larder-conformance", &["larder-core"]),
         ("larder-facets", &["larder-core"]),
+        ("larder-ordered", &["larder-core"]),
         ("larder-postgres", &["larder-core"]),
         ("larder-redis", &["larder-core"]),
         ("larder-sqlite", &["larder-core"]),
