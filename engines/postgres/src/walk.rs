@@ -197,7 +197,7 @@ impl Walking<'_> {
 
     /// Takes one more row.
     fn take(&mut self, row: &Row) -> Result<()> {
-        let (term, key) = (Term::from_bytes(cell(row, 0)?), Key::new(cell::<&str>(row, 1)?)?);
+        let (term, key) = (Term::from_bytes(cell::<&[u8]>(row, 0)?), Key::new(cell::<&str>(row, 1)?)?);
         self.rows += 1;
         let address = || Ok(Address::new(self.namespace.clone(), key.clone()));
         if let Some(entry) = row::entry(row, 2, address)? {

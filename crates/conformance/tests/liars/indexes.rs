@@ -93,7 +93,7 @@ impl Lie for Rows {
 fn stale(honest: &Honest, walk: &IndexWalk) -> Vec<(Term, Entry)> {
     let scan = Scan { range: walk.range.clone(), reverse: false, limit: 100, now: walk.now };
     let entries = honest.scan(scan).map(|page| page.value.items).unwrap_or_default();
-    let first = walk.spans.first().map(|span| Term::from_bytes(span.from.clone()));
+    let first = walk.spans.first().map(|span| Term::from_bytes(&span.from));
     let changed = entries.into_iter().filter(|entry| entry.version.get() > 1);
     changed.filter_map(|entry| Some((first.clone()?, entry))).collect()
 }

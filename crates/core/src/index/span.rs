@@ -41,6 +41,8 @@ pub struct Choice {
     pub fixed: Vec<u8>,
     /// Whether the filter says anything of what is in the index; else it is its order that helps.
     pub is_bound: bool,
+    /// Whether the filter lets everything through that has a term in the spans, unless that was cut.
+    pub is_exact: bool,
 }
 
 impl Choice {
@@ -62,7 +64,7 @@ impl Choice {
     /// Whether at most one entry can be found.
     pub fn is_one_entry(&self) -> bool {
         // What is missing may be so in many.
-        self.index.is_unique() && self.is_one_term() && !term::is_partial(&self.index, &Term::from_bytes(self.fixed.clone()))
+        self.index.is_unique() && self.is_one_term() && !term::is_partial(&self.index, &Term::from_bytes(&self.fixed))
     }
 
     /// The term of the entry at the place `rank` of `sort`, in whose order this one comes; `None` where there is no such place
@@ -106,6 +108,7 @@ pub fn choices(indexes: &[IndexStatus], filter: &Filter, sort: &Sort) -> Vec<Cho
 
 fn choice(status: &IndexStatus, filter: &Filter, sort: &Sort) -> Option<Choice> {
     let paths = status.index.paths();
+    let mut told = 0;
     // What terms begin with: one value of each path so far, and how many of the paths have just one.
     let (mut beginnings, mut tails, mut equal, mut fixed) = (vec![Vec::new()], None, 0, Vec::new());
     for path in paths {
@@ -113,8 +116,10 @@ fn choice(status: &IndexStatus, filter: &Filter, sort: &Sort) -> Option<Choice> 
         let product = beginnings.len() * parts.len();
         // Before they are multiplied, not after it; how many there are is told by what they were.
         let parts: Vec<Part> = parts.into_iter().map(Part::cut).collect();
-        if parts.iter().any(|part| !part.point) || product > Index::TERMS_MAX {
-            tails = Some(if product > Index::TERMS_MAX { cover(&parts) } else { parts });
+        let many = product > Index::TERMS_MAX;
+        told += usize::from(!many);
+        if parts.iter().any(|part| !part.point) || many {
+            tails = Some(if many { cover(&parts) } else { parts });
             break;
         }
         let one = product == 1;
@@ -154,7 +159,22 @@ fn choice(status: &IndexStatus, filter: &Filter, sort: &Sort) -> Option<Choice> 
     if order == Order::Reverse {
         spans = values_first(spans, &[&*fixed, &[term::MISSING]].concat());
     }
-    Some(Choice { id: status.id, index: status.index.clone(), spans, order, equal, fixed, is_bound })
+    let is_exact = is_told(filter, &paths[..told]);
+    Some(Choice { id: status.id, index: status.index.clone(), spans, order, equal, fixed, is_bound, is_exact })
+}
+
+/// Whether `filter` is nothing but conditions that all have to hold, each on one value at one of `paths`: then what it lets
+/// through is what those paths have to be.
+fn is_told(filter: &Filter, paths: &[Path]) -> bool {
+    match filter.node() {
+        Node::All(filters) => filters.iter().all(|filter| is_told(filter, paths)),
+        Node::Condition(condition) => {
+            let path = condition.path();
+            // Of the tests that say nothing of where a value stands, none is told.
+            !path.is_many() && paths.contains(path) && test(condition).is_some()
+        }
+        Node::Any(_) | Node::Not(_) | Node::Wrong(_) => false,
+    }
 }
 
 /// The parts of `sort` that have something to say, each with one of `those`: what is equal is in the order of keys anyway.

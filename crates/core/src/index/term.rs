@@ -13,6 +13,8 @@
 
 use std::collections::BTreeSet;
 
+use tinyvec::TinyVec;
+
 use super::Index;
 use crate::{
     entry::Entry,
@@ -35,15 +37,18 @@ pub(super) const NUL: u8 = 0xff;
 
 /// What an entry has at the paths of an index, as bytes in the order of the values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Term(Vec<u8>);
+pub struct Term(TinyVec<[u8; Self::BYTES_INSIDE]>);
 
 impl Term {
     /// The longest term, in bytes.
     pub const BYTES_MAX: usize = 1024;
 
+    /// Terms are made by the row; those of numbers and short texts need no memory of their own.
+    const BYTES_INSIDE: usize = 22;
+
     /// The term that was stored as `bytes`.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: impl AsRef<[u8]>) -> Self {
+        Self(TinyVec::from(bytes.as_ref()))
     }
 
     /// Its bytes.
@@ -58,7 +63,7 @@ impl Term {
 
     pub(super) fn cut(mut bytes: Vec<u8>) -> Self {
         bytes.truncate(Self::BYTES_MAX);
-        Self(bytes)
+        Self::from_bytes(bytes)
     }
 }
 

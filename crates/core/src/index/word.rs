@@ -98,5 +98,6 @@ fn choice(status: &IndexStatus, mut spans: Vec<Span>) -> Choice {
         equal: 0,
         fixed: Vec::new(),
         is_bound: true,
+        is_exact: false,
     }
 }

@@ -8,17 +8,20 @@ use super::{
 };
 use crate::{address::Range, namespace::Namespace};
 
-/// A range of `namespace` that holds everything `filter` can let through; what it says of the key is made use of.
-pub(crate) fn range(filter: &Filter, namespace: &Namespace) -> Range {
-    let whole = || Range::namespace(namespace);
+/// A range of `namespace` that holds everything `filter` can let through; `None` where it says nothing of the key.
+pub(crate) fn range(filter: &Filter, namespace: &Namespace) -> Option<Range> {
     match filter.node() {
-        Node::All(filters) => filters.iter().fold(whole(), |found, filter| found.intersect(&range(filter, namespace))),
+        Node::All(filters) => {
+            let ranges = filters.iter().filter_map(|filter| range(filter, namespace));
+            ranges.reduce(|found, range| found.intersect(&range))
+        }
         Node::Any(filters) => {
-            let ranges = filters.iter().map(|filter| range(filter, namespace)).filter(|range| !range.is_empty());
-            ranges.reduce(|found, range| found.cover(&range)).unwrap_or_else(|| none(namespace))
+            let ranges: Option<Vec<Range>> = filters.iter().map(|filter| range(filter, namespace)).collect();
+            let ranges = ranges?.into_iter().filter(|range| !range.is_empty());
+            Some(ranges.reduce(|found, range| found.cover(&range)).unwrap_or_else(|| none(namespace)))
         }
         Node::Condition(condition) if *condition.path() == Path::key() => of(condition, namespace),
-        Node::Condition(_) | Node::Not(_) | Node::Wrong(_) => whole(),
+        Node::Condition(_) | Node::Not(_) | Node::Wrong(_) => None,
     }
 }
 
@@ -27,12 +30,12 @@ fn none(namespace: &Namespace) -> Range {
 }
 
 /// The keys that a condition on the key lets through, at least.
-fn of(condition: &Condition, namespace: &Namespace) -> Range {
+fn of(condition: &Condition, namespace: &Namespace) -> Option<Range> {
     let one = |value: &Json| match value {
         Json::Text(text) => Range::keys(namespace, text, Some(&after(text))),
         _ => none(namespace),
     };
-    match condition.test() {
+    Some(match condition.test() {
         Test::Eq(value) => one(value),
         Test::In(values) => {
             let ranges = values.iter().map(one).filter(|range| !range.is_empty());
@@ -45,10 +48,8 @@ fn of(condition: &Condition, namespace: &Namespace) -> Range {
         Test::StartsWith(start) => Range::prefix(namespace, start),
         // Only texts have an order here, and every key is one.
         Test::Gt(_) | Test::Gte(_) | Test::Lt(_) | Test::Lte(_) | Test::Exists(false) => none(namespace),
-        Test::Ne(_) | Test::Nin(_) | Test::Contains(_) | Test::EndsWith(_) | Test::Exists(true) => {
-            Range::namespace(namespace)
-        }
-    }
+        Test::Ne(_) | Test::Nin(_) | Test::Contains(_) | Test::EndsWith(_) | Test::Exists(true) => return None,
+    })
 }
 
 /// The first text after `text`.

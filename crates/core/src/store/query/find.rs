@@ -103,26 +103,26 @@ async fn walk<T: Held>(
     let limit = query.limit.unwrap_or(usize::MAX);
     let (mut items, mut bytes, mut last, mut more) = (Vec::new(), 0, None, false);
     let mut offset = query.offset;
-    let mut ended = limit == 0;
-    'pages: while !ended {
+    while limit > 0 && !more {
         // One more than is wanted tells whether there is a next page.
         let wanted = offset.saturating_add(limit - items.len()).saturating_add(1);
-        let entries = source.page(wanted).await?;
-        ended = entries.is_none();
-        for entry in entries.into_iter().flatten() {
-            if offset > 0 {
-                offset -= 1;
-            } else if items.len() == limit {
-                more = true;
-                break 'pages;
-            } else {
-                if items.len() + 1 == limit {
-                    last = Some(query.sort.rank(&entry));
-                }
-                let item = make(entry);
-                hold(&mut bytes, item.held())?;
-                items.push(item);
-            }
+        let Some(mut entries) = source.page(wanted).await? else { break };
+        let skipped = offset.min(entries.len());
+        entries.drain(..skipped);
+        offset -= skipped;
+        let room = limit - items.len();
+        more = entries.len() > room;
+        entries.truncate(room);
+        if entries.len() == room {
+            last = entries.last().map(|entry| query.sort.rank(entry)).or(last);
+        }
+        // A page of what is wanted is the answer as it stands.
+        let made: Vec<T> = entries.into_iter().map(make).collect();
+        made.iter().try_for_each(|item| hold(&mut bytes, item.held()))?;
+        if items.is_empty() {
+            items = made;
+        } else {
+            items.extend(made);
         }
     }
     let next = last.filter(|_| more).map(|last| Cursor::new(&query.sort, &last));

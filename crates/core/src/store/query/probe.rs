@@ -22,8 +22,10 @@ use crate::{
     },
 };
 
-/// So many entries at least are asked for where some may then be sorted out.
-const LOOSE_ITEMS_MIN: usize = 64;
+/// So many entries at most are asked for first: engines answer that at once, and often it is all there is.
+const FIRST_ITEMS_MAX: usize = 128;
+/// So many at least are asked for next, as some may be sorted out.
+const NEXT_ITEMS_MIN: usize = 64;
 /// After so many entries it is asked whether reading all of them in order would have been quicker:
 const DOUBT_AFTER: u64 = 4096;
 /// to look one up along an index costs about so many times as much.
@@ -48,8 +50,8 @@ pub(in crate::store) struct Probe<'a> {
     in_order: bool,
     /// Whether it was asked already if this is the way to go.
     doubted: bool,
-    /// How much to ask for next.
-    ask: usize,
+    /// How much to ask for at least, and at most.
+    ask: (usize, usize),
     pub(super) examined: u64,
     pub(super) instead: Option<Access>,
 }
@@ -70,7 +72,7 @@ impl<'a> Probe<'a> {
             start: None,
             in_order: false,
             doubted: false,
-            ask: 1,
+            ask: (1, FIRST_ITEMS_MAX),
             examined: 0,
             instead: None,
         })
@@ -105,8 +107,8 @@ impl<'a> Probe<'a> {
             self.give_up(Access::Keys);
             return Ok(None);
         }
-        let limit = wanted.max(self.ask).min(PAGE_ITEMS);
-        self.ask = (limit * 4).clamp(LOOSE_ITEMS_MIN, PAGE_ITEMS);
+        let limit = wanted.clamp(self.ask.0, self.ask.1);
+        self.ask = ((limit * 4).clamp(NEXT_ITEMS_MIN, PAGE_ITEMS), PAGE_ITEMS);
         let walk = IndexWalk {
             index: self.choice.id,
             spans: self.spans.clone(),
@@ -146,8 +148,13 @@ impl<'a> Probe<'a> {
             Some(place) => self.go_behind(place),
             None => self.spans.clear(),
         }
+        if self.choice.is_exact {
+            items.retain(|(term, entry)| !term.is_cut() || self.matcher.matches(entry));
+        }
         let mut entries = self.once(items);
-        entries.retain(|entry| self.matcher.matches(entry));
+        if !self.choice.is_exact {
+            entries.retain(|entry| self.matcher.matches(entry));
+        }
         if let Some((sort, start)) = &self.start {
             entries.retain(|entry| sort.rank(entry) > *start);
         }

@@ -48,7 +48,10 @@ pub(super) fn plan(scope: &Scope, filter: &Filter) -> Plan {
 
 /// Where everything is that `filter` can let through.
 pub(super) fn range(scope: &Scope, filter: &Filter) -> Range {
-    scope.all().intersect(&query::range(filter, scope.namespace()))
+    match query::range(filter, scope.namespace()) {
+        Some(range) => range.intersect(&scope.all()),
+        None => scope.all(),
+    }
 }
 
 impl<'a> Sieve<'a> {
