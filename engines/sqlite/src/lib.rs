@@ -38,6 +38,7 @@ mod pushdown;
 mod read;
 mod readers;
 mod row;
+mod shelf;
 mod sides;
 mod trim;
 mod undo;

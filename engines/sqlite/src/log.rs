@@ -9,6 +9,7 @@ use crate::{
     head::oldest_of,
     read::{PAGE_BYTES_MAX, in_log, one_moment, within_any},
     row,
+    shelf::Shelf,
     sides::Sides,
     undo::is_short,
 };
@@ -38,7 +39,7 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
         let head = Revision::new(head.cast_unsigned());
         let mut found = Changes { changes: Vec::new(), through: Revision::new(rest.cast_unsigned()), head };
         let mut sides = Sides::new(query.order == LogOrder::OldestFirst);
-        let mut namespace = None;
+        let (mut namespace, mut shelf) = (None, Shelf::default());
         let mut bytes = 0;
         let mut ended = true;
         while let Some(row) = rows.next().map_err(explain)? {
@@ -57,7 +58,7 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
             }
             let names = row::names(row, 3)?;
             if !ended {
-                sides.meet_ahead(&mut found.changes, names, |address| row::entry(row, 5, || Ok(address)))?;
+                sides.meet_ahead(&mut found.changes, names, |address| row::entry_on(&mut shelf, row, 5, || Ok(address)))?;
                 continue;
             }
             let address = match sides.met(names) {
@@ -68,7 +69,7 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
                 revision,
                 at: Timestamp::from_millis_saturating(row::number(row, 1)?),
                 kind: row::kind(row, 2)?,
-                before: row::entry(row, 5, || Ok(address.clone()))?,
+                before: row::entry_on(&mut shelf, row, 5, || Ok(address.clone()))?,
                 after: None,
                 address,
             };

@@ -15,6 +15,7 @@ use crate::{
     error::{corrupt, explain},
     read::{self, PAGE_BYTES_MAX, head, live, one_moment, within},
     row::{self, ENTRY},
+    shelf::Shelf,
 };
 
 /// How many rows a call looks at: some for each item that is wanted, between these bounds.
@@ -67,6 +68,7 @@ fn by_sql(connection: &Connection, scan: &Scan, sql: &Sql) -> Result<Option<Filt
     }
     let mut found = statement.raw_query();
     let (mut items, mut bytes, mut namespace, mut full) = (Vec::<Entry>::new(), 0, None, false);
+    let mut shelf = Shelf::default();
     while !full {
         let row = match found.next() {
             Ok(Some(row)) => row,
@@ -76,7 +78,7 @@ fn by_sql(connection: &Connection, scan: &Scan, sql: &Sql) -> Result<Option<Filt
             Err(error) => return Err(explain(error)),
         };
         let address = row::address_like(row, 0, &mut namespace)?;
-        let entry = row::entry(row, 2, || Ok(address))?.ok_or_else(|| corrupt("an entry has no version"))?;
+        let entry = row::entry_on(&mut shelf, row, 2, || Ok(address))?.ok_or_else(|| corrupt("an entry has no version"))?;
         bytes += entry.bytes();
         items.push(entry);
         full = items.len() == limit || bytes >= PAGE_BYTES_MAX;

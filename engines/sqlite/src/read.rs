@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, ToSql};
 use crate::{
     error::{corrupt, explain},
     row::{self, ENTRY},
+    shelf::Shelf,
 };
 
 /// A page ends early when it holds this many bytes.
@@ -82,8 +83,9 @@ pub(crate) fn within(range: &Range, first: usize) -> (String, Vec<String>) {
 }
 
 pub(crate) fn scan(connection: &Connection, scan: &Scan) -> Result<Snapshot<Page<Entry>>> {
+    let mut shelf = Shelf::default();
     page(connection, scan, ENTRY, |row, address| {
-        let entry = row::entry(row, 2, || Ok(address))?.ok_or_else(|| corrupt("an entry has no version"))?;
+        let entry = row::entry_on(&mut shelf, row, 2, || Ok(address))?.ok_or_else(|| corrupt("an entry has no version"))?;
         let bytes = entry.bytes();
         Ok((entry, bytes))
     })
@@ -97,7 +99,7 @@ fn page<T>(
     connection: &Connection,
     scan: &Scan,
     columns: &str,
-    item: impl Fn(&Row<'_>, Address) -> Result<(T, u64)>,
+    mut item: impl FnMut(&Row<'_>, Address) -> Result<(T, u64)>,
 ) -> Result<Snapshot<Page<T>>> {
     if scan.limit == 0 {
         // Who asks for nothing asks for the revision, and whoever watches does so all the time.

@@ -13,7 +13,10 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 
-use crate::error::{corrupt, explain};
+use crate::{
+    error::{corrupt, explain},
+    shelf::Shelf,
+};
 
 /// The columns of an entry in the table `entries`.
 pub(crate) const ENTRY: &str = "version, revision, created_at, updated_at, expires_at, json, encodings, metadata, value";
@@ -23,6 +26,25 @@ pub(crate) const HEADER: &str = "version, revision, created_at, updated_at, expi
 
 /// The entry that begins at column `first`, or `None` where that is NULL.
 pub(crate) fn entry(row: &Row<'_>, first: usize, address: impl FnOnce() -> Result<Address>) -> Result<Option<Entry>> {
+    read(row, first, Bytes::copy_from_slice, address)
+}
+
+/// As [`entry`], for pages of them.
+pub(crate) fn entry_on(
+    shelf: &mut Shelf,
+    row: &Row<'_>,
+    first: usize,
+    address: impl FnOnce() -> Result<Address>,
+) -> Result<Option<Entry>> {
+    read(row, first, |bytes| shelf.put(bytes), address)
+}
+
+fn read(
+    row: &Row<'_>,
+    first: usize,
+    mut copy: impl FnMut(&[u8]) -> Bytes,
+    address: impl FnOnce() -> Result<Address>,
+) -> Result<Option<Entry>> {
     let Some(version) = optional(row, first)? else { return Ok(None) };
     let kind = if number(row, first + 5)? == 0 { ContentKind::Opaque } else { ContentKind::Json };
     let encodings = match cell(row, first + 6)? {
@@ -31,12 +53,12 @@ pub(crate) fn entry(row: &Row<'_>, first: usize, address: impl FnOnce() -> Resul
     };
     let metadata = match cell(row, first + 7)? {
         ValueRef::Null => Metadata::default(),
-        ValueRef::Text(text) => Metadata::from_stored(Bytes::copy_from_slice(text))
+        ValueRef::Text(text) => Metadata::from_stored(copy(text))
             .map_err(|error| corrupt("an entry has metadata that cannot be read").caused_by(error))?,
         _ => return Err(corrupt("an entry has metadata that is no text")),
     };
     let bytes = match cell(row, first + 8)? {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Bytes::copy_from_slice(bytes),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => copy(bytes),
         _ => return Err(corrupt("an entry has no value")),
     };
     Ok(Some(Entry {
@@ -66,9 +88,19 @@ pub(crate) fn key(row: &Row<'_>, column: usize) -> Result<Key> {
     Key::new(text(cell(row, column)?)?).map_err(damaged)
 }
 
+/// The name in this column, not looked at yet.
+pub(crate) fn name<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str> {
+    text(cell(row, column)?)
+}
+
 /// The names in the columns `first` and the next: a namespace and a key, not looked at yet.
 pub(crate) fn names<'a>(row: &'a Row<'_>, first: usize) -> Result<(&'a str, &'a str)> {
-    Ok((text(cell(row, first)?)?, text(cell(row, first + 1)?)?))
+    Ok((name(row, first)?, name(row, first + 1)?))
+}
+
+/// The bytes in this column.
+pub(crate) fn bytes<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8]> {
+    cell(row, column)?.as_bytes().map_err(|_| corrupt("there are no bytes where some should be"))
 }
 
 /// The namespace in this column.

@@ -13,6 +13,7 @@ use crate::{
     log::BEFORE,
     read::PAGE_BYTES_MAX,
     row::{self, ENTRY},
+    shelf::Shelf,
 };
 
 /// The changes of a page whose second sides are not known yet.
@@ -152,6 +153,7 @@ struct After<'a> {
     current: CachedStatement<'a>,
     next: CachedStatement<'a>,
     present_first: bool,
+    shelf: Shelf,
 }
 
 impl<'a> After<'a> {
@@ -163,6 +165,7 @@ impl<'a> After<'a> {
             current: connection.prepare_cached(&current).map_err(explain)?,
             next: connection.prepare_cached(&next).map_err(explain)?,
             present_first,
+            shelf: Shelf::default(),
         })
     }
 
@@ -186,13 +189,13 @@ impl<'a> After<'a> {
         if own && row::number(row, 1)?.cast_unsigned() != change.revision.get() {
             return Ok(None);
         }
-        row::entry(row, 0, || Ok(address.clone()))
+        row::entry_on(&mut self.shelf, row, 0, || Ok(address.clone()))
     }
 
     /// What was there before the next change after `place`; `None` when there is no such change.
     fn next(&mut self, address: &Address, place: i64) -> Result<Option<Option<Entry>>> {
         let mut rows = self.next.query((address.namespace.as_str(), address.key.as_str(), place)).map_err(explain)?;
         let Some(row) = rows.next().map_err(explain)? else { return Ok(None) };
-        row::entry(row, 0, || Ok(address.clone())).map(Some)
+        row::entry_on(&mut self.shelf, row, 0, || Ok(address.clone())).map(Some)
     }
 }
