@@ -26,7 +26,7 @@ const SLOW: Duration = Duration::from_micros(500);
 const ELSEWHERE_FOR: Duration = Duration::from_millis(50);
 /// What a slow read adds to the score that a quick one lowers by one,
 const SLOW_SCORE: i32 = 32;
-/// and from which score on reads run elsewhere. One slow read proves nothing: the thread may have been preempted.
+/// and from which score on reads run elsewhere. One slow read proves nothing: the thread may have been interrupted.
 const SCORE_MAX: i32 = 64;
 
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(crate) struct Readers {
 struct Pool {
     idle: Vec<Connection>,
     open: usize,
+    /// How many threads wait for one to come back.
+    waiting: usize,
     closed: bool,
 }
 
@@ -77,10 +79,10 @@ impl Readers {
         if small && self.is_quick() {
             match self.idle() {
                 Ok(Some(borrowed)) => {
-                    let start = Instant::now();
+                    let watch = Watch::start(self.score.load(Ordering::Relaxed) > 0);
                     let answer = read(borrowed.connection());
                     drop(borrowed);
-                    self.judge(start.elapsed());
+                    self.judge(watch.is_slow());
                     return Box::pin(std::future::ready(answer));
                 }
                 Ok(None) => {}
@@ -91,11 +93,11 @@ impl Readers {
         Box::pin(blocking::unblock(move || read(readers.wait()?.connection())))
     }
 
-    /// Takes note of how long a read on a caller's thread took.
-    fn judge(&self, took: Duration) {
+    /// Takes note of whether a read on a caller's thread was slow.
+    fn judge(&self, slow: bool) {
         // Lost updates between these lines do no harm: the score is an impression.
         let score = self.score.load(Ordering::Relaxed);
-        let score = if took > SLOW { score + SLOW_SCORE } else { (score - 1).max(0) };
+        let score = if slow { score + SLOW_SCORE } else { (score - 1).max(0) };
         self.score.store(if score > SCORE_MAX { 0 } else { score }, Ordering::Relaxed);
         if score > SCORE_MAX {
             let until = self.began.elapsed() + ELSEWHERE_FOR;
@@ -134,7 +136,9 @@ impl Readers {
                 borrowed.connection = Some(connect(&self.path, &self.config)?);
                 return Ok(borrowed);
             }
+            pool.waiting += 1;
             pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+            pool.waiting -= 1;
         }
     }
 
@@ -165,6 +169,38 @@ impl Readers {
     }
 }
 
+/// Tells whether a read was slow because it waited for a disk.
+struct Watch {
+    start: Instant,
+    /// How often the thread had waited for something, where that is looked at.
+    waits: Option<i64>,
+}
+
+impl Watch {
+    /// On a busy machine reads are slow that were only interrupted, and elsewhere they would be slower still. To tell them
+    /// apart takes two questions to the system, so it is done when there is a suspicion.
+    fn start(suspicious: bool) -> Self {
+        let waits = if suspicious { waits() } else { None };
+        Self { start: Instant::now(), waits }
+    }
+
+    fn is_slow(&self) -> bool {
+        self.start.elapsed() > SLOW && self.waits.is_none_or(|before| waits() != Some(before))
+    }
+}
+
+/// How often this thread has waited for something; `None` where the system does not tell.
+#[cfg(target_os = "linux")]
+fn waits() -> Option<i64> {
+    use nix::sys::resource::{UsageWho, getrusage};
+    getrusage(UsageWho::RUSAGE_THREAD).ok().map(|usage| usage.voluntary_context_switches())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn waits() -> Option<i64> {
+    None
+}
+
 /// A connection in use; it goes back when this is dropped, unless the store was closed or the read panicked.
 struct Borrowed<'a> {
     readers: &'a Readers,
@@ -191,7 +227,11 @@ impl Drop for Borrowed<'_> {
                 pool.open -= 1;
             }
         }
+        // To wake nobody costs as much as to wake somebody.
+        let awaited = pool.waiting > 0 || pool.closed;
         drop(pool);
-        self.readers.returned.notify_all();
+        if awaited {
+            self.readers.returned.notify_all();
+        }
     }
 }
