@@ -22,17 +22,24 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
     one_moment(connection, |connection| {
         let ranges = (!query.gaps).then_some(&*query.ranges);
         let (head, first) = reached(connection, query.lineage, query.after, ranges)?;
-        let (condition, edges) = within_any(&query.ranges, 3);
         let one_key = matches!(&query.ranges[..], [range] if range.is_one_key());
         let few = !one_key && !query.ranges.is_empty() && !is_short(connection, first)? && is_few(connection, query)?;
         let (order, before, rest) = match query.order {
             LogOrder::OldestFirst => ("", None, head),
             LogOrder::NewestFirst { before } => (" DESC", before, query.after.get().cast_signed()),
         };
-        let sql = if few { sql_for_few(&condition, order) } else { sql_in_order(&in_log(one_key, &condition), order) };
+        let end = before.map(|before| i64::try_from(before.get()).unwrap_or(i64::MAX).saturating_mul(PLACES));
+        let (condition, edges) = within_any(&query.ranges, if end.is_some() { 3 } else { 2 });
+        // SQLite compares every row with the end, so there is one only where something stands behind it.
+        let bounded = end.is_some();
+        let sql = if few {
+            sql_for_few(&condition, bounded, order)
+        } else {
+            sql_in_order(&in_log(one_key, &condition), bounded, order)
+        };
         let mut statement = connection.prepare_cached(&sql).map_err(explain)?;
-        let end = before.map_or(i64::MAX, |before| i64::try_from(before.get()).unwrap_or(i64::MAX).saturating_mul(PLACES));
-        let mut parameters: Vec<&dyn ToSql> = vec![&first, &end];
+        let mut parameters: Vec<&dyn ToSql> = vec![&first];
+        parameters.extend(end.iter().map(|end| end as &dyn ToSql));
         parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
         let mut rows = statement.query(&*parameters).map_err(explain)?;
 
@@ -85,16 +92,18 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
 /// What is read of a change: its place, which tells its revision, when, what, where, and the entry before it.
 const CHANGE: &str = "place, at, kind, namespace, key";
 
-/// The changes from the place in parameter 1 to that in parameter 2, found in the order of the log.
-fn sql_in_order(condition: &str, order: &str) -> String {
-    format!("SELECT {CHANGE}, {BEFORE} FROM log WHERE place >= ?1 AND place < ?2 AND {condition} ORDER BY place{order}")
+/// The changes from the place in parameter 1 on, and before that in parameter 2 if they are bounded, found in the order of
+/// the log.
+fn sql_in_order(condition: &str, bounded: bool, order: &str) -> String {
+    let end = if bounded { " AND place < ?2" } else { "" };
+    format!("SELECT {CHANGE}, {BEFORE} FROM log WHERE place >= ?1{end} AND {condition} ORDER BY place{order}")
 }
 
 /// The same, found by their keys; only their places are sorted. A cross join is one that SQLite does not turn round.
-fn sql_for_few(condition: &str, order: &str) -> String {
-    let places = format!(
-        "SELECT place AS found FROM log WHERE +place >= ?1 AND +place < ?2 AND ({condition}) ORDER BY place{order} LIMIT -1"
-    );
+fn sql_for_few(condition: &str, bounded: bool, order: &str) -> String {
+    let end = if bounded { " AND +place < ?2" } else { "" };
+    let places =
+        format!("SELECT place AS found FROM log WHERE +place >= ?1{end} AND ({condition}) ORDER BY place{order} LIMIT -1");
     format!("SELECT {CHANGE}, {BEFORE} FROM ({places}) CROSS JOIN log ON place = found")
 }
 
@@ -153,9 +162,9 @@ mod tests {
         let connection = empty();
         let ranges = [Range::namespace(&space("b")), Range::prefix(&space("a"), "k")];
         for ranges in [&ranges[..1], &ranges[..]] {
-            let (condition, _) = within_any(ranges, 3);
-            for order in ["", " DESC"] {
-                let sql = format!("EXPLAIN QUERY PLAN {}", sql_for_few(&condition, order));
+            for (order, bounded) in [("", false), (" DESC", false), (" DESC", true)] {
+                let (condition, _) = within_any(ranges, 2 + usize::from(bounded));
+                let sql = format!("EXPLAIN QUERY PLAN {}", sql_for_few(&condition, bounded, order));
                 let mut statement = connection.prepare(&sql).expect("the query is good SQL");
                 let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>();
                 let plan = steps.expect("there is a plan").join("; ");
@@ -176,19 +185,20 @@ mod tests {
         // Two of them overlap: what is in both is told once.
         let ranges = [Range::prefix(&space("b"), "k01"), Range::prefix(&space("b"), "k0"), Range::namespace(&space("a"))];
         for ranges in [&ranges[..1], &ranges[..]] {
-            let (condition, edges) = within_any(ranges, 3);
-            for order in ["", " DESC"] {
+            for (order, bounded) in [("", false), (" DESC", false), (" DESC", true)] {
+                let (condition, edges) = within_any(ranges, 2 + usize::from(bounded));
                 let places = |sql: &str| -> Vec<i64> {
-                    let (from, end) = (100_i64, 800_i64);
-                    let mut parameters: Vec<&dyn ToSql> = vec![&from, &end];
+                    let bounds = &[100_i64, 800_i64][..1 + usize::from(bounded)];
+                    let mut parameters: Vec<&dyn ToSql> = bounds.iter().map(|bound| bound as &dyn ToSql).collect();
                     parameters.extend(edges.iter().map(|edge| edge as &dyn ToSql));
                     let mut statement = connection.prepare(sql).expect("the query is good SQL");
                     let found = statement.query_map(&*parameters, |row| row.get(0)).expect("runs");
                     found.collect::<Result<_, _>>().expect("reads")
                 };
-                let told = places(&sql_in_order(&in_log(false, &condition), order));
+                let told = places(&sql_in_order(&in_log(false, &condition), bounded, order));
                 assert!(told.len() > 10 && told.is_sorted_by(|one, next| (one < next) == order.is_empty()));
-                assert_eq!(places(&sql_for_few(&condition, order)), told, "{ranges:?}{order}");
+                assert_eq!(told.iter().all(|place| *place < 800), bounded, "{ranges:?}{order}");
+                assert_eq!(places(&sql_for_few(&condition, bounded, order)), told, "{ranges:?}{order}");
             }
         }
     }

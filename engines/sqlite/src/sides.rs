@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
 use larder_core::{Address, Change, ChangeKind, Changes, Entry, Key, Namespace, Result};
 use rusqlite::{CachedStatement, Connection};
 
@@ -21,7 +22,7 @@ use crate::{
 pub(crate) struct Sides {
     oldest_first: bool,
     /// Where in the page each address was met last.
-    met: BTreeMap<Namespace, HashMap<Key, usize>>,
+    met: BTreeMap<Namespace, HashMap<Key, usize, RandomState>>,
     /// For each change of the page its place in the log, if its second side is yet to be looked up.
     open: Vec<Option<i64>>,
     ahead: Ahead,
