@@ -165,6 +165,14 @@ impl<'a> CommitBuilder<'a> {
         answers.tell(id, scope.shared.committer.commit(commit).await?)
     }
 
+    /// As [`Self::send`], for what is not urgent: nobody is to wait for it.
+    pub(super) async fn send_along(self) -> Result<Receipt> {
+        let scope = self.scope;
+        let (commit, answers) = self.prepare()?;
+        let id = commit.id;
+        answers.tell(id, scope.shared.committer.commit_along(commit).await?)
+    }
+
     /// The commit as it is sent, and how to tell its answer.
     pub(super) fn prepare(self) -> Result<(Commit, Answers)> {
         if let Some(error) = self.wrong {

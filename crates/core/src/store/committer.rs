@@ -1,15 +1,17 @@
 //! Group commit, once, for every engine.
 //!
 //! Commits that arrive while the engine is busy wait together and are handed over as one group, which shares one
-//! durable write. A commit that finds the engine idle waits for nobody. The work belongs to the committer and not to
+//! durable write. A commit that finds the engine idle waits for nobody. What is not urgent goes along with the next group,
+//! so that nobody finds the engine busy with that alone. The work belongs to the committer and not to
 //! the caller who happened to start it, so a caller that goes away takes nothing with it.
 
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
+    time::Duration,
 };
 
 use futures_channel::oneshot;
@@ -19,6 +21,7 @@ use crate::{
     commit::{Commit, Outcome},
     engine::Engine,
     error::{Error, Result},
+    id::CommitId,
     limits::commit_bytes,
     send::BoxFuture,
     world::World,
@@ -28,6 +31,8 @@ use crate::{
 const GROUP_COMMITS_MAX: usize = 1024;
 /// How many bytes a group may weigh, unless a single commit weighs more.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+/// How long what is not urgent waits for somebody to go along with.
+const ALONG_WITHIN: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(super) struct Committer {
@@ -40,6 +45,8 @@ pub(super) struct Committer {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
+    /// What is not urgent, until somebody goes first.
+    along: VecDeque<Waiting>,
     /// Whether somebody is at work; whoever finds nobody begins.
     busy: bool,
 }
@@ -70,7 +77,32 @@ impl Committer {
         if idle {
             self.work().await;
         }
-        answered.await.unwrap_or_else(|_| Err(Error::outcome_unknown(id, "the commit was abandoned on its way")))
+        answered.await.unwrap_or_else(|_| Err(abandoned(id)))
+    }
+
+    /// As [`Self::commit`], but with the group of somebody else, unless nobody comes for a while.
+    pub(super) async fn commit_along(self: &Arc<Self>, commit: Commit) -> Result<Outcome> {
+        let id = commit.id;
+        let (answer, mut answered) = oneshot::channel();
+        self.queue().along.push_back(Waiting { bytes: commit_bytes(&commit), commit, answer });
+        let mut waited = self.world.sleep(ALONG_WITHIN);
+        let early = poll_fn(|context| match pin!(&mut answered).poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => waited.as_mut().poll(context).map(|()| None),
+        });
+        if let Some(answer) = early.await {
+            return answer.unwrap_or_else(|_| Err(abandoned(id)));
+        }
+        let idle = {
+            let mut queue = self.queue();
+            let Queue { waiting, along, busy } = &mut *queue;
+            waiting.append(along);
+            !waiting.is_empty() && !std::mem::replace(busy, true)
+        };
+        if idle {
+            self.work().await;
+        }
+        answered.await.unwrap_or_else(|_| Err(abandoned(id)))
     }
 
     /// Begins to work off the queue. Engines that answer at once are served right here; for the others the work goes
@@ -114,6 +146,10 @@ impl Committer {
     /// The next commits to hand over; with none, nobody is at work any more, in the same step.
     fn next_group(&self) -> Option<(Vec<Commit>, Vec<Answer>)> {
         let mut queue = self.queue();
+        if !queue.waiting.is_empty() {
+            let Queue { waiting, along, .. } = &mut *queue;
+            waiting.append(along);
+        }
         let mut bytes = 0;
         let mut fits = |waiting: &Waiting| {
             bytes += waiting.bytes;
@@ -132,6 +168,10 @@ impl Committer {
         // The queue is whole between any two statements, so a panic elsewhere has not broken it.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn abandoned(id: CommitId) -> Error {
+    Error::outcome_unknown(id, "the commit was abandoned on its way")
 }
 
 /// When the work is dropped half-way, because a runtime ends or an engine panics, whoever waits is told, and the next
@@ -174,9 +214,11 @@ mod tests {
         time::Timestamp,
     };
 
-    /// A world in which nothing runs and nothing passes.
+    /// A world in which nothing runs, and in which nothing passes unless all does at once.
     #[derive(Debug)]
-    struct Still;
+    struct Still {
+        hurries: bool,
+    }
     impl World for Still {
         fn now(&self) -> Timestamp {
             Timestamp::EPOCH
@@ -186,8 +228,19 @@ mod tests {
         }
         fn spawn(&self, _: BoxFuture<'static, ()>) {}
         fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-            Box::pin(std::future::pending())
+            if self.hurries { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
         }
+    }
+
+    fn committer(hurries: bool) -> Arc<Committer> {
+        let engine = Arc::new(MemoryEngine::new(StoreId::from_bytes([1; 16])));
+        let world = Arc::new(Still { hurries });
+        Arc::new(Committer::new(engine.clone(), world.clone(), Follower::new(engine, world)))
+    }
+
+    fn nothing(n: u64) -> Commit {
+        let id = CommitId::new(Timestamp::EPOCH, u128::from(n) << 48);
+        Commit { id, now: Timestamp::EPOCH, checks: vec![], writes: vec![] }
     }
 
     /// An executor that goes on with a task right where it is woken, and the task commits again.
@@ -203,22 +256,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_not_urgent_waits_for_somebody_to_go_along_with_but_not_for_ever() {
+        let mut context = Context::from_waker(Waker::noop());
+        let patient = committer(false);
+        let mut along = pin!(patient.commit_along(nothing(1)));
+        assert!(along.as_mut().poll(&mut context).is_pending(), "nobody has come");
+        assert!(!patient.queue().busy, "and whoever does finds nobody at work");
+        assert!(pin!(patient.commit(nothing(2))).poll(&mut context).is_ready());
+        assert!(along.poll(&mut context).is_ready(), "both went at once");
+
+        let alone = committer(true);
+        assert!(pin!(alone.commit_along(nothing(1))).poll(&mut context).is_ready());
+    }
+
     /// Senders that are dropped wake whoever waits. Dropped under the lock of the queue, they would deadlock with a task
     /// that is polled right there and wants to commit.
     #[test]
     fn work_that_is_abandoned_wakes_nobody_under_its_lock() {
-        let engine = Arc::new(MemoryEngine::new(StoreId::from_bytes([1; 16])));
-        let follower = Follower::new(engine.clone(), Arc::new(Still));
-        let committer = Arc::new(Committer::new(engine, Arc::new(Still), follower));
+        let committer = committer(false);
         let eager = Arc::new(Eager { committer: committer.clone(), woken_free: AtomicUsize::new(0) });
         let waker = Waker::from(eager.clone());
         committer.queue().busy = true;
         let mut waiting: Vec<_> = (0..3u64)
             .map(|n| {
-                let id = CommitId::new(Timestamp::EPOCH, u128::from(n) << 48);
-                let commit = Commit { id, now: Timestamp::EPOCH, checks: vec![], writes: vec![] };
                 let committer = committer.clone();
-                Box::pin(async move { committer.commit(commit).await })
+                Box::pin(async move { committer.commit(nothing(n)).await })
             })
             .collect();
         for future in &mut waiting {

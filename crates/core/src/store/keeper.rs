@@ -38,10 +38,11 @@ pub struct Kept {
 const EVERY: Duration = Duration::from_secs(10);
 /// How many expired entries are looked for at once.
 const FOUND_AT_ONCE: usize = 512;
-/// How many of them share a commit at most,
+/// How many of them share a commit at most.
 const SWEEP_AT_ONCE: usize = 64;
-/// and how many while others commit, too: who shares a group with them should not wait for much more than its own work.
-const SWEEP_BESIDE_OTHERS: usize = 2;
+/// How many are swept up for each commit of others, when there are some: they do not wait for much more than their own work,
+/// and what they leave behind does not become more and more.
+const SWEEP_FOR_EACH: u64 = 2;
 /// How many changes are looked at at once to find out which are too old.
 const CHANGES_AT_ONCE: usize = 256;
 
@@ -89,7 +90,7 @@ impl Store {
     }
 
     async fn sweep(&self) -> Result<u64> {
-        let (mut swept, mut step) = (0, SWEEP_AT_ONCE);
+        let (mut swept, mut step, mut alone) = (0, SWEEP_AT_ONCE, true);
         let mut last: Option<Revision> = None;
         loop {
             let found = self.engine().expired(self.world().now(), FOUND_AT_ONCE).await?;
@@ -97,15 +98,13 @@ impl Store {
             let mut rest = &found[..];
             while !rest.is_empty() {
                 let (some, others) = rest.split_at(step.min(rest.len()));
-                let (gone, revision) = self.sweep_some(some).await?;
+                let (gone, revision) = self.sweep_some(some, alone).await?;
                 swept += gone;
                 rest = others;
-                // Somebody else is at work: make way.
-                if last.is_some_and(|last| revision > last.next()) {
-                    step = SWEEP_BESIDE_OTHERS;
-                } else {
-                    step = (step * 2).min(SWEEP_AT_ONCE);
-                }
+                let commits = last.map_or(0, |last| revision.get().saturating_sub(last.next().get()));
+                alone = commits == 0;
+                step = if alone { step * 2 } else { usize::try_from(SWEEP_FOR_EACH * commits).unwrap_or(usize::MAX) };
+                step = step.min(SWEEP_AT_ONCE);
                 last = Some(revision);
             }
             if found.len() < FOUND_AT_ONCE || swept == before {
@@ -114,15 +113,16 @@ impl Store {
         }
     }
 
-    /// Removes those of `expired` that still are, and answers how many they were.
-    async fn sweep_some(&self, expired: &[Address]) -> Result<(u64, Revision)> {
-        match self.removal(expired).await {
+    /// Removes those of `expired` that still are, and answers how many they were; unless nobody else is at work, together with
+    /// what others do.
+    async fn sweep_some(&self, expired: &[Address], alone: bool) -> Result<(u64, Revision)> {
+        match self.removal(expired, alone).await {
             Ok(receipt) => Ok((expired.len() as u64, receipt.revision)),
             // One that was written again in the meantime is none of our business, and stands in nobody's way.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 let (mut gone, mut last) = (0, Revision::ZERO);
                 for one in expired {
-                    match self.removal(std::slice::from_ref(one)).await {
+                    match self.removal(std::slice::from_ref(one), alone).await {
                         Ok(receipt) => (gone, last) = (gone + 1, receipt.revision),
                         Err(error) if error.kind() == ErrorKind::Conflict => {}
                         Err(error) => return Err(error),
@@ -134,13 +134,13 @@ impl Store {
         }
     }
 
-    async fn removal(&self, expired: &[Address]) -> Result<Receipt> {
+    async fn removal(&self, expired: &[Address], alone: bool) -> Result<Receipt> {
         let mut commit = self.commit().unguarded();
         for address in expired {
             let check = Check::Key { address: address.clone(), condition: Condition::Absent };
             commit = commit.check_at(check).at(address.clone(), Action::Delete);
         }
-        commit.send().await
+        if alone { commit.send().await } else { commit.send_along().await }
     }
 
     /// The last revision of the log, or of that of one namespace, which is older than `age` or too much for `bytes`, but none
