@@ -9,6 +9,7 @@ use larder_core::{
 };
 
 use crate::{
+    checkpoint,
     config::SqliteConfig,
     error::closed,
     file, head,
@@ -49,11 +50,14 @@ impl SqliteEngine {
     }
 
     fn open_blocking(config: &SqliteConfig, fresh: StoreId) -> Result<Self> {
-        let (path, presence, connection) = file::open(config, fresh)?;
+        let (path, presence, mut connection) = file::open(config, fresh)?;
         lineage::notice_lost_past(&connection)?;
         let readers = Readers::new(path.clone(), config.clone(), presence.clone());
         readers.warm()?;
-        let writer = Writer::start(Desk { connection, path, config: config.clone(), kept: Kept::default(), presence })?;
+        checkpoint::begin(&mut connection, &readers)?;
+        let desk =
+            Desk { connection, path, config: config.clone(), readers: readers.clone(), kept: Kept::default(), presence };
+        let writer = Writer::start(desk)?;
         Ok(Self { readers, writer, durability: config.durability })
     }
 }

@@ -22,6 +22,7 @@
 mod apply;
 mod backup;
 mod build;
+mod checkpoint;
 mod condition;
 mod config;
 mod engine;

@@ -90,7 +90,12 @@ impl Readers {
             }
         }
         let readers = self.clone();
-        Box::pin(blocking::unblock(move || read(readers.wait()?.connection())))
+        Box::pin(blocking::unblock(move || readers.beside(read)))
+    }
+
+    /// Runs `work` with a connection, on a thread that may block.
+    pub(crate) fn beside<T>(self: &Arc<Self>, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        work(self.wait()?.connection())
     }
 
     /// Takes note of whether a read on a caller's thread was slow.

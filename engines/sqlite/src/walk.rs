@@ -121,7 +121,7 @@ fn page(connection: &Connection, walk: &IndexWalk, namespace: &Namespace) -> Res
         to: end.filter(|end| end.namespace == namespace.as_str()).map(|end| end.key.as_str()),
     };
     // The next one last.
-    let mut stretches: Vec<Stretch> = walk.spans.iter().rev().map(|span| Stretch::of(span)).collect();
+    let mut stretches: Vec<Stretch> = walk.spans.iter().rev().map(Stretch::of).collect();
     if let Some(Place { term, key }) = &walk.after
         && let Some(first) = stretches.pop()
     {

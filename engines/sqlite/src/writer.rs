@@ -22,7 +22,7 @@ use larder_core::{
 use rusqlite::Connection;
 
 use crate::{
-    apply, build,
+    apply, build, checkpoint,
     config::SqliteConfig,
     engine::LIMITS,
     error::{self, again, explain},
@@ -31,6 +31,7 @@ use crate::{
     kept::Kept,
     lineage,
     presence::Presence,
+    readers::Readers,
     trim::{self, Step, Task},
 };
 
@@ -81,6 +82,8 @@ pub(crate) struct Desk {
     pub(crate) connection: Connection,
     pub(crate) path: PathBuf,
     pub(crate) config: SqliteConfig,
+    /// Whose connections do what the writer should not wait for.
+    pub(crate) readers: Arc<Readers>,
     pub(crate) kept: Kept,
     /// After the connection, so that it is dropped after it.
     pub(crate) presence: Arc<Presence>,
@@ -195,7 +198,9 @@ impl Desk {
     /// Ends a transaction that went wrong. Where even that fails, a new connection knows of no transaction.
     fn recover(&mut self) {
         let clean = self.connection.is_autocommit() || run(&self.connection, "ROLLBACK").is_ok();
-        if !clean && let Ok(connection) = connect(&self.path, &self.config) {
+        if !clean && let Ok(mut connection) = connect(&self.path, &self.config) {
+            // Without it SQLite sees to the log itself, within commits.
+            let _ = checkpoint::begin(&mut connection, &self.readers);
             self.connection = connection;
         }
     }

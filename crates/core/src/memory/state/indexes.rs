@@ -44,7 +44,7 @@ impl Rows {
     }
 
     fn span(&self, span: &Span) -> impl DoubleEndedIterator<Item = (&Term, &BTreeSet<Key>)> {
-        let [from, to] = [&span.from, &span.to].map(|edge| Term::from_bytes(edge));
+        let [from, to] = [&span.from, &span.to].map(Term::from_bytes);
         // Of what is empty, nothing.
         let to = if span.from < span.to { to } else { from.clone() };
         self.0.range((Bound::Included(from), Bound::Excluded(to)))
