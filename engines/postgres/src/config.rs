@@ -1,10 +1,12 @@
 //! How to open a PostgreSQL store.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use larder_core::{Durability, Error, ErrorKind, Result};
 use percent_encoding::percent_decode_str;
-use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio_postgres::config::Host;
+
+use crate::standing::Standing;
 
 /// Where the server is and how it is used.
 ///
@@ -12,6 +14,9 @@ use tokio_postgres::config::{Host, TargetSessionAttrs};
 #[derive(Clone)]
 pub struct PostgresConfig {
     pub(crate) server: tokio_postgres::Config,
+    /// The same for each host by itself.
+    pub(crate) servers: Vec<tokio_postgres::Config>,
+    pub(crate) standing: Arc<Standing>,
     pub(crate) schema: String,
     /// `Full` needs a server that syncs before it acknowledges; `Relaxed` takes any, and does not wait for the sync.
     pub durability: Durability,
@@ -31,6 +36,9 @@ const NAME_BYTES_MAX: usize = 63;
 impl PostgresConfig {
     /// The store at `postgres://user:password@host:port/database?schema=name`, with full durability, created where there is
     /// none.
+    ///
+    /// Several servers stand as `host1:port1,host2:port2`: the one of them that takes writes is asked, and another one when
+    /// that changes, as with `target_session_attrs=read-write` elsewhere.
     ///
     /// Without a schema it is `larder`, without a password that of the environment variable `PGPASSWORD`. Other
     /// parameters are those of the driver, such as `connect_timeout`.
@@ -77,15 +85,22 @@ impl PostgresConfig {
         if server.get_connect_timeout().is_none() {
             server.connect_timeout(CONNECT_TIMEOUT);
         }
-        if server.get_hosts().len() > 1 {
-            server.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        }
         server
             .keepalives_idle(KEEPALIVE)
             .keepalives_interval(KEEPALIVE / 3)
             .keepalives_retries(3)
             .tcp_user_timeout(KEEPALIVE);
-        Ok(Self { server, schema, durability: Durability::Full, create: true, patience: Duration::from_secs(10) })
+        let servers = each(&server)?;
+        let standing = Arc::default();
+        Ok(Self {
+            server,
+            servers,
+            standing,
+            schema,
+            durability: Durability::Full,
+            create: true,
+            patience: Duration::from_secs(10),
+        })
     }
 
     /// The schema as it stands in SQL.
@@ -93,17 +108,22 @@ impl PostgresConfig {
         format!("\"{}\"", self.schema.replace('"', "\"\""))
     }
 
-    /// The server, for messages.
+    /// The servers, for messages.
     pub(crate) fn place(&self) -> String {
-        let ports = self.server.get_ports();
-        let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-        let name = |host: &Host| match host {
-            Host::Tcp(name) => name.clone(),
+        (0..self.servers.len()).map(|index| self.place_of(index)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// One of the servers, for messages.
+    pub(crate) fn place_of(&self, index: usize) -> String {
+        let server = &self.servers[index];
+        let port = server.get_ports().first().copied().unwrap_or(PORT);
+        match (server.get_hosts().first(), server.get_hostaddrs().first()) {
+            (Some(Host::Tcp(name)), _) => format!("{name}:{port}"),
             #[cfg(unix)]
-            Host::Unix(path) => path.display().to_string(),
-        };
-        let hosts = self.server.get_hosts().iter().enumerate();
-        hosts.map(|(index, host)| format!("{}:{}", name(host), port(index))).collect::<Vec<_>>().join(", ")
+            (Some(Host::Unix(path)), _) => format!("{}:{port}", path.display()),
+            (None, Some(address)) => format!("{address}:{port}"),
+            (None, None) => format!("nowhere:{port}"),
+        }
     }
 
     pub(crate) fn user(&self) -> &str {
@@ -121,6 +141,45 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a silent server goes unasked, and how long one that does not answer is waited for.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Where servers listen that nobody has told otherwise.
+const PORT: u16 = 5432;
+
+/// The same as `server` for each of its hosts, to be connected to one by one: the driver has one patience for all of them
+/// together, and the first that stands still would use it up.
+fn each(server: &tokio_postgres::Config) -> Result<Vec<tokio_postgres::Config>> {
+    let (hosts, addresses, ports) = (server.get_hosts(), server.get_hostaddrs(), server.get_ports());
+    let count = hosts.len().max(addresses.len());
+    let fits = |length: usize, also: usize| length == count || length == also;
+    if !fits(hosts.len(), 0) || !fits(addresses.len(), 0) || !(fits(ports.len(), 1) || ports.is_empty()) {
+        return Err(malformed("it has not as many ports or addresses as hosts"));
+    }
+    let one = |index: usize| {
+        let mut one = tokio_postgres::Config::new();
+        match hosts.get(index) {
+            Some(Host::Tcp(name)) => drop(one.host(name)),
+            #[cfg(unix)]
+            Some(Host::Unix(path)) => drop(one.host_path(path)),
+            None => {}
+        }
+        addresses.get(index).map(|address| one.hostaddr(*address));
+        one.port(ports.get(index).or(ports.first()).copied().unwrap_or(PORT));
+        server.get_user().map(|user| one.user(user));
+        server.get_password().map(|password| one.password(password));
+        server.get_dbname().map(|name| one.dbname(name));
+        server.get_options().map(|options| one.options(options));
+        server.get_application_name().map(|name| one.application_name(name));
+        server.get_connect_timeout().map(|patience| one.connect_timeout(*patience));
+        server.get_tcp_user_timeout().map(|patience| one.tcp_user_timeout(*patience));
+        server.get_keepalives_interval().map(|interval| one.keepalives_interval(interval));
+        server.get_keepalives_retries().map(|retries| one.keepalives_retries(retries));
+        one.keepalives(server.get_keepalives()).keepalives_idle(server.get_keepalives_idle());
+        one.ssl_mode(server.get_ssl_mode()).ssl_negotiation(server.get_ssl_negotiation());
+        one.channel_binding(server.get_channel_binding());
+        one
+    };
+    Ok((0..count).map(one).collect())
+}
 
 fn check_schema(name: &str) -> Result<()> {
     let problem = if name.is_empty() {
@@ -181,6 +240,20 @@ mod tests {
             PostgresConfig::parse("postgresql://ann@h/app").map(|config| config.schema).ok().as_deref(),
             Some("larder")
         );
+    }
+
+    #[test]
+    fn a_url_may_name_several_servers() {
+        let place = |hosts: &str| PostgresConfig::parse(&format!("postgres://ann@{hosts}/app")).map(|config| config.place());
+        assert_eq!(place("a:1,b:2,c").ok().as_deref(), Some("a:1, b:2, c:5432"));
+        assert_eq!(place("a,b").ok().as_deref(), Some("a:5432, b:5432"));
+        let config = PostgresConfig::parse("postgres://ann:hush@a:1,b:2/app?connect_timeout=3").expect("a good URL");
+        let second = &config.servers[1];
+        assert_eq!((second.get_hosts(), second.get_ports()), (&[Host::Tcp("b".to_owned())][..], &[2][..]));
+        assert_eq!((second.get_user(), second.get_dbname()), (Some("ann"), Some("app")));
+        assert_eq!(second.get_password(), Some(&b"hush"[..]));
+        assert_eq!(second.get_connect_timeout(), Some(&Duration::from_secs(3)));
+        assert_eq!(second.get_application_name(), Some("larder larder"));
     }
 
     /// A connection that was to be encrypted is not made in the clear.

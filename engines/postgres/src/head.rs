@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use larder_core::{Namespace, Result, Revision, Usage};
+use larder_core::{Lineage, Namespace, Result, Revision, Usage};
 use tokio_postgres::Row;
 
 use crate::{
     read::usage_at,
-    row::{cell, number},
+    row::{cell, number, unsigned},
 };
 
 /// Reads the row, and keeps everybody else who would write from it until the transaction ends.
-pub(crate) const LOCK: &str = "SELECT revision, oldest, ids_since, changes, entries, bytes, log_bytes, current_setting('synchronous_standby_names') <> '', \
-     life, indexes FROM store FOR UPDATE";
+pub(crate) const LOCK: &str = "SELECT revision, oldest, ids_since, changes, entries, bytes, log_bytes, \
+     CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN '' ELSE current_setting('synchronous_standby_names') END, \
+     life, indexes, lineage FROM store FOR UPDATE";
 
 /// The row of the table `store`, as far as commits change it, and what the namespaces take that they touch.
 #[derive(Clone, Debug)]
@@ -22,12 +23,14 @@ pub(crate) struct Head {
     pub(crate) ids_since: i64,
     pub(crate) changes: i64,
     pub(crate) usage: Usage,
-    /// Whether the server waits for a standby before it acknowledges.
-    pub(crate) has_standby: bool,
+    /// The standbys that the server waits for before it acknowledges, as its setting names them.
+    pub(crate) standbys: String,
     /// The life of the server that the latest commits hang on.
     pub(crate) life: String,
     /// What the store calls the indexes that are to be kept.
     pub(crate) indexes: i64,
+    /// Which of its pasts this is.
+    pub(crate) lineage: Lineage,
     /// What each takes, as it is in the table and as it will be.
     namespaces: BTreeMap<Namespace, (Usage, Usage)>,
 }
@@ -40,9 +43,10 @@ impl Head {
             ids_since: number(row, 2)?,
             changes: number(row, 3)?,
             usage: usage_at(row, 4)?,
-            has_standby: cell(row, 7)?,
+            standbys: cell(row, 7)?,
             life: cell(row, 8)?,
             indexes: number(row, 9)?,
+            lineage: Lineage::new(unsigned(row, 10)?),
             namespaces: BTreeMap::new(),
         })
     }

@@ -5,7 +5,7 @@
 
 use larder_core::{Durability, Error, ErrorKind, Result, StoreId};
 
-use crate::{config::PostgresConfig, error::Failure, place::VERSION, session::Session};
+use crate::{config::PostgresConfig, error::Failure, place::VERSION, session::Session, standing};
 
 /// What sessions are made from.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Keeper {
 
     /// A session to the store.
     pub(crate) async fn session(&self) -> Result<Session> {
-        let session = Session::connect(&self.config).await?;
+        let session = standing::connect(&self.config).await?;
         let sql = format!("{}; SELECT store_id, version FROM store, larder_format", settings(&self.config));
         let found = session.ask(&sql).await.map_err(Failure::into_error)?;
         let (store, version) = (self.store.to_string(), VERSION.to_string());

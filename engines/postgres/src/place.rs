@@ -7,10 +7,11 @@ use larder_core::{Durability, Error, ErrorKind, Result, StoreId};
 
 use crate::{
     config::PostgresConfig,
-    error::{Attempt, Failure, corrupt, unavailable},
+    error::{Attempt, Failure, corrupt},
     keeper::{durability, settings},
     lineage::Life,
     session::Session,
+    standing,
     write::SYNC,
 };
 
@@ -34,7 +35,7 @@ enum Found {
 
 /// Finds the store, and creates it where there is none; answers which one it is and how durable.
 pub(crate) async fn open(config: &PostgresConfig, fresh: StoreId) -> Result<(StoreId, Durability)> {
-    let session = Session::connect(config).await?;
+    let session = standing::connect(config).await?;
     let judged = judge_server(&session, config).await?;
     if look(&session, config).await? != Found::Store(VERSION) {
         if !config.create && look(&session, config).await? == Found::Nothing {
@@ -70,9 +71,6 @@ async fn judge_server(session: &Session, config: &PostgresConfig) -> Result<Dura
     if encoding != "UTF8" {
         let message = format!("the database {:?} keeps texts as {encoding}; a store needs UTF8", config.database());
         return Err(Error::new(ErrorKind::Unsupported, message).engine("postgres"));
-    }
-    if show("SELECT pg_is_in_recovery()").await? == "t" {
-        return Err(unavailable(format!("the server at {} is a standby, which takes no writes", config.place())));
     }
     durability(session, config).await
 }
@@ -140,7 +138,7 @@ async fn make(session: &Session, config: &PostgresConfig, fresh: StoreId) -> Res
             session.run(step).await?;
         }
         if done == 0 {
-            let life = Life::read(session).await?.mark(Durability::Full, false);
+            let life = Life::read(session).await?.mark(Durability::Full, "");
             let row = format!("INSERT INTO store VALUES (1, '{fresh}', 0, 0, 0, 0, 0, 0, 0, 0, 0, '{life}'); {SYNC}");
             session.run(&format!("INSERT INTO larder_format VALUES ({VERSION}); {row}")).await?;
         } else {

@@ -28,15 +28,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, without having looked at what is there.
-    pub(crate) async fn connect(config: &PostgresConfig) -> Result<Self> {
-        let (server, place) = (config.clone(), config.place());
+    /// Connects to the server with this index, without having looked at what is there.
+    pub(crate) async fn connect(config: &PostgresConfig, index: usize) -> Result<Self> {
+        let (config, place) = (config.clone(), config.place_of(index));
         runtime::elsewhere(async move {
+            let server = &config.servers[index];
             // The driver's own timeout ends when the line is up; a server may fall silent after that.
-            let patience = server.server.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
-            let connected = tokio::time::timeout(patience, server.server.connect(NoTls)).await;
+            let patience = server.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+            let connected = tokio::time::timeout(patience, server.connect(NoTls)).await;
             let silent = |_| unavailable(format!("the server at {place} does not answer"));
-            let (client, connection) = connected.map_err(silent)?.map_err(|error| not_connected(&server, &place, &error))?;
+            let (client, connection) = connected.map_err(silent)?.map_err(|error| not_connected(&config, &place, &error))?;
             // What becomes of the connection is told to whoever asks over it.
             drop(runtime::begin(connection)?);
             Ok(Self { client, statements: Mutex::default() })

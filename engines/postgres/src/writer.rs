@@ -27,7 +27,7 @@ use crate::{
     head::{Head, LOCK},
     keeper::Keeper,
     kept::Kept,
-    lineage::{Life, notice_lost_past},
+    lineage::{Acknowledged, Life, notice_lost_past},
     receipt, runtime,
     session::Session,
     terms::decide,
@@ -66,7 +66,7 @@ impl Writer {
     /// Connects and begins to wait for work.
     pub(crate) async fn start(keeper: Arc<Keeper>, durability: Durability) -> Result<Self> {
         let (sender, jobs) = mpsc::unbounded_channel();
-        let mut desk = Desk { keeper, durability, session: None, kept: Arc::default() };
+        let mut desk = Desk { keeper, durability, session: None, last: None, kept: Arc::default() };
         desk.session().await?;
         drop(runtime::begin(desk.work(jobs))?);
         Ok(Self(sender))
@@ -85,6 +85,7 @@ struct Desk {
     keeper: Arc<Keeper>,
     durability: Durability,
     session: Option<(Arc<Session>, Arc<Life>)>,
+    last: Acknowledged,
     /// The indexes that commits keep, as this session last saw them.
     kept: Arc<Kept>,
 }
@@ -123,7 +124,7 @@ impl Desk {
             return Ok((session.clone(), life.clone()));
         }
         let session = self.keeper.session().await?;
-        let life = notice_lost_past(&session).await?;
+        let life = notice_lost_past(&session, self.last).await?;
         // In another past the same number may stand for other indexes.
         self.kept = Arc::default();
         Ok(self.session.insert((Arc::new(session), Arc::new(life))).clone())
@@ -205,14 +206,21 @@ impl Desk {
         let (group, answers) = decided.unwrap_or_else(|_| Err(Failure::Lost(silent()))).map_err(not_begun)?;
         self.kept = group.kept.clone();
         if group.receipts.is_empty() {
-            session.run("ROLLBACK").await.map_err(not_begun)?;
+            // What an attempt has written that was cut off while it waited for a standby is there for everybody to see, but
+            // not at the standby: who answers with it waits for that, as the lock taken is something to be waited for.
+            let end = if group.head.standbys.is_empty() { "ROLLBACK" } else { "COMMIT" };
+            let ended = timeout(patience, session.run(end)).await;
+            ended.unwrap_or_else(|_| Err(Failure::Lost(silent()))).map_err(not_begun)?;
             return Ok(answers);
         }
-        let mark = life.mark(self.durability, group.head.has_standby);
+        let mark = life.mark(self.durability, &group.head.standbys);
         let relaxed = self.durability != Durability::Full;
         let written = timeout(patience, write(&session, &group, &mark, relaxed)).await;
         match written.unwrap_or_else(|_| Err(Failure::Lost(silent()))) {
-            Ok(()) => Ok(answers),
+            Ok(()) => {
+                self.last = group.receipts.last().map(|(id, _)| (*id, group.head.lineage));
+                Ok(answers)
+            }
             Err(Failure::Lost(error)) => Err(Trouble::Unknown(error)),
             Err(Failure::Refused(error)) => Err(Trouble::Refused(error)),
         }
@@ -294,7 +302,7 @@ async fn resolve(session: Arc<Session>, id: CommitId, durability: Durability, li
         Some(row) => receipt::read(row, 0)?,
         None if id.made_at().as_millis() < head.ids_since => Resolution::Forgotten,
         None => {
-            let mark = life.mark(durability, head.has_standby);
+            let mark = life.mark(durability, &head.standbys);
             if durability != Durability::Full && head.life != mark {
                 session.run(SYNC).await?;
             }

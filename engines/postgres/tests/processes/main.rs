@@ -1,9 +1,13 @@
-//! What several processes, killed processes, a process that stands still and a killed server do to one store.
+//! What several processes, killed processes, a process that stands still, a killed server and a standby in its place do to one
+//! store.
 //!
 //! The cases start this program again as their children: real processes, really killed. The server is one of its own, so
 //! that it can be killed, too. A program without arguments runs every case; any argument is a filter.
 
 mod child;
+mod failover;
+#[path = "../place/mod.rs"]
+mod place;
 #[path = "../server/mod.rs"]
 mod server;
 
@@ -29,6 +33,11 @@ const CASES: &[(&str, fn())] = &[
     ("a_process_that_stands_still_stops_nobody_for_long", a_process_that_stands_still_stops_nobody_for_long),
     ("a_killed_server_loses_nothing_acknowledged", a_killed_server_loses_nothing_acknowledged),
     ("a_lost_past_is_another_lineage", a_lost_past_is_another_lineage),
+    ("a_synchronous_standby_takes_over_with_the_same_past", failover::a_synchronous_standby_takes_over_with_the_same_past),
+    ("an_asynchronous_standby_takes_over_with_another_past", failover::an_asynchronous_standby_takes_over_with_another_past),
+    ("a_lost_commit_is_missed_by_who_made_it", failover::a_lost_commit_is_missed_by_who_made_it),
+    ("what_a_standby_does_not_have_is_not_acknowledged", failover::what_a_standby_does_not_have_is_not_acknowledged),
+    ("a_standby_alone_is_refused", failover::a_standby_alone_is_refused),
 ];
 
 fn main() -> ExitCode {

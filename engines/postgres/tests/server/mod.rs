@@ -32,6 +32,8 @@ pub(crate) struct Server {
     owner: Option<(u32, u32)>,
     directory: PathBuf,
     port: u16,
+    /// What it is told beside what every server is told.
+    settings: Vec<String>,
     running: Option<Child>,
 }
 
@@ -60,13 +62,57 @@ impl Server {
     pub(crate) fn start_in(parent: &Path) -> Result<Self, String> {
         let programs = programs().ok_or("PostgreSQL is not installed")?;
         let directory = directory(parent).map_err(|error| format!("there is no place for a server: {error}"))?;
-        let mut server = Self { programs, owner: owner()?, directory, port: 0, running: None };
+        let server = Self { programs, owner: owner()?, directory, port: 0, settings: Vec::new(), running: None };
         server.prepare()?;
+        server.on_a_free_port()
+    }
+
+    fn on_a_free_port(mut self) -> Result<Self, String> {
         let taken = (0..5).find_map(|_| {
-            server.port = free_port().ok()?;
-            server.again().ok()
+            self.port = free_port().ok()?;
+            self.again().ok()
         });
-        taken.map(|()| server).ok_or_else(|| "the server does not start".to_owned())
+        taken.map(|()| self).ok_or_else(|| "the server does not start".to_owned())
+    }
+
+    /// Makes a standby, which follows this server under `name` until it is promoted.
+    pub(crate) fn standby(&self, name: &str) -> Result<Self, String> {
+        let directory = directory(&quick()).map_err(|error| format!("there is no place for a server: {error}"))?;
+        if let Some((user, group)) = self.owner {
+            chown(&directory, Some(user), Some(group)).map_err(|error| error.to_string())?;
+        }
+        let (programs, owner) = (self.programs.clone(), self.owner);
+        let settings = vec!["hot_standby=on".to_owned()];
+        let standby = Self { programs, owner, directory, port: 0, settings, running: None };
+        let primary = format!("host=127.0.0.1 port={} user=larder password={PASSWORD} application_name={name}", self.port);
+        let mut command = standby.command("pg_basebackup");
+        command.args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync", "--dbname"]);
+        command.arg(primary).arg("--pgdata").arg(standby.data());
+        let made = command.output().map_err(|error| format!("pg_basebackup cannot be started: {error}"))?;
+        if !made.status.success() {
+            return Err(String::from_utf8_lossy(&made.stderr).into_owned());
+        }
+        standby.on_a_free_port()
+    }
+
+    /// Makes a standby the server that takes writes; waits until it is.
+    pub(crate) fn promote(&self) -> Result<(), String> {
+        let mut command = self.command("pg_ctl");
+        command.args(["promote", "--wait", "--silent", "--pgdata"]).arg(self.data());
+        let done = command.output().map_err(|error| format!("pg_ctl cannot be started: {error}"))?;
+        if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+    }
+
+    /// The port on which it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends it, and it alone, a signal by its name.
+    pub(crate) fn signal(&self, name: &str) -> Result<(), String> {
+        let child = self.running.as_ref().ok_or("the server does not run")?;
+        let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+        if sent.is_ok_and(|status| status.success()) { Ok(()) } else { Err("a signal cannot be sent".to_owned()) }
     }
 
     /// Its only database, for its only user.
@@ -127,6 +173,9 @@ impl Server {
             let socket = format!("unix_socket_directories={}", self.directory.display());
             command.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string()).args(["-c", &socket]);
             command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=400"]);
+            for setting in &self.settings {
+                command.args(["-c", setting]);
+            }
             let child = command.stdout(Stdio::null()).stderr(log).spawn();
             self.running = Some(child.map_err(|error| format!("the server cannot be started: {error}"))?);
             if self.is_ready(begun) {
