@@ -251,7 +251,8 @@ pub(crate) fn an_asynchronous_standby_takes_over_with_another_past() {
     let (engine, beside) = (child::connect(&pair.url).expect("opens"), child::connect(&pair.url).expect("opens"));
     let through = commit(&engine, child::commit("x", 0));
     pair.part();
-    commit(&engine, child::commit("x", 1));
+    // Whoever made this one does not live to miss it.
+    commit(&child::connect(&pair.url).expect("opens"), child::commit("x", 1));
     pair.fail_over();
     insist(&engine, &child::commit("x", 2));
     let drawn = lineage(&engine);
