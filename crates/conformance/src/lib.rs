@@ -57,6 +57,7 @@
 //! | who writes another runner | [`cases`], [`Case`], [`check()`] |
 //! | who has hours to spare | [`model`], [`record`], [`watching`] |
 //! | who has recorded what callers were answered | [`check`](mod@check) |
+//! | who disturbs the line to a server | [`proxy`], [`Patient`] |
 //! | who tests anything else on a store | [`world`] |
 
 #![forbid(unsafe_code)]
@@ -69,6 +70,8 @@ pub mod check;
 mod fault;
 mod ground;
 pub mod model;
+mod patient;
+pub mod proxy;
 mod random;
 pub mod record;
 mod site;
@@ -78,6 +81,7 @@ pub mod world;
 
 pub use case::{Case, check};
 pub use cases::cases;
+pub use patient::Patient;
 pub use site::{Factory, Site};
 pub use world::TestWorld;
 

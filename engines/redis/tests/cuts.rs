@@ -1,21 +1,23 @@
 //! Lines that are cut: before a commit arrives, before its answer does, and long before it arrives after all.
 
 mod place;
-mod proxy;
 mod server;
 
 use std::time::Duration;
 
 use futures_lite::future::block_on;
+use larder_conformance::proxy::{Cut, Proxy, Words};
 use larder_core::{
     Action, Address, Check, Commit, CommitId, Condition, Engine as _, ErrorKind, Index, Key, MetadataChange, Namespace,
     Outcome, Result, StoreId, Timestamp, Value, Write, engine::Resolution, index::IndexState,
 };
 use larder_redis::{RedisConfig, RedisEngine};
-use proxy::{Cut, Proxy};
 use server::Server;
 
 const NOW: Timestamp = Timestamp::EPOCH;
+
+/// How the call that writes looks on the line; whatever is answered is its answer.
+const WORDS: Words = Words { commit: b"_write\r\n", answer: b"" };
 
 /// A server, a way to it that can be cut, a handle over that way, and one that goes there directly.
 struct Ground {
@@ -28,7 +30,7 @@ struct Ground {
 impl Ground {
     fn new() -> Self {
         let server = Server::start().expect("a server starts");
-        let proxy = Proxy::before(server.port());
+        let proxy = Proxy::before(server.port(), WORDS);
         let way = server.url().replace(&server.port().to_string(), &proxy.port().to_string());
         let open = |url: &str| {
             let mut config = RedisConfig::parse(url).expect("a good URL");
