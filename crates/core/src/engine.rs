@@ -109,6 +109,24 @@ pub trait Engine: Debug + Shared + 'static {
     fn indexes(&self) -> Option<&dyn Indexes> {
         None
     }
+
+    /// The ability to tell when somebody else may have committed, for engines that would have to be asked all the time.
+    fn signals(&self) -> Option<&dyn Signals> {
+        None
+    }
+}
+
+/// Wakes those who wait for commits of others.
+///
+/// A signal may be late, doubled, about nothing, or lost: nothing hangs on it but how soon somebody looks, and whoever waits
+/// for one also looks now and then without.
+pub trait Signals: Shared {
+    /// Waits until a signal has come after that with the number `heard`, and answers the number of the latest; 0 is before all
+    /// of them. What was committed before the first call may never be told.
+    ///
+    /// # Errors
+    /// When there are no signals at the moment: until it is asked again, nobody will be woken.
+    fn after(&self, heard: u64) -> BoxFuture<'_, Result<u64>>;
 }
 
 /// Keeps indexes: rows of (index, term, key), which change in the same commit as the entries that they are of.

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Limits,
     Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Capabilities, EngineStatus, Indexes, Page, Reach, Resolution, Scan},
+    engine::{Capabilities, EngineStatus, Indexes, Page, Reach, Resolution, Scan, Signals},
 };
 
 use crate::{
     config::PostgresConfig,
-    error::closed,
+    error::{closed, unavailable},
     keeper::Keeper,
     log, place, read,
     readers::Readers,
+    runtime,
+    signals::Listener,
     trim::Task,
     undo,
-    writer::{Gone, Job, Writer},
+    writer::{Gone, Job, SILENCE, Writer},
 };
 
 /// What a server takes at most. PostgreSQL itself ends at a billion bytes a value, and for all values of a statement.
@@ -30,6 +32,7 @@ pub(crate) const LIMITS: Limits =
 pub struct PostgresEngine {
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Writer,
+    listener: Arc<Listener>,
     durability: Durability,
 }
 
@@ -42,10 +45,14 @@ impl PostgresEngine {
     /// another program; `Unsupported` for a store of a newer version, a server of an older one, and one that cannot give
     /// the durability asked for. Nothing is touched by any of them.
     pub async fn open(config: PostgresConfig, fresh: StoreId) -> Result<Self> {
-        let (store, durability) = place::open(&config, fresh).await?;
+        // Somebody else may be creating the same store for a while.
+        let opened = runtime::within(config.patience + SILENCE, place::open(&config, fresh)).await;
+        let silent = || unavailable(format!("the server at {} has fallen silent", config.place()));
+        let (store, durability) = opened.ok_or_else(silent)??;
         let keeper = Arc::new(Keeper::new(config, store));
         let writer = Writer::start(keeper.clone(), durability).await?;
-        Ok(Self { readers: Arc::new(Readers::new(keeper)), writer, durability })
+        let listener = Arc::new(Listener::new(keeper.clone()));
+        Ok(Self { readers: Arc::new(Readers::new(keeper)), writer, listener, durability })
     }
 }
 
@@ -141,9 +148,14 @@ impl Engine for PostgresEngine {
         Some(self)
     }
 
+    fn signals(&self) -> Option<&dyn Signals> {
+        Some(&*self.listener)
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.readers.close();
+            self.listener.close();
             // A writer that has gone already has let go of its session.
             let _ = self.writer.ask(Job::Close).await;
             Ok(())

@@ -5,13 +5,20 @@
 
 use larder_core::{Durability, Error, ErrorKind, Result, StoreId};
 
-use crate::{config::PostgresConfig, error::Failure, place::VERSION, session::Session, standing};
+use crate::{
+    config::PostgresConfig,
+    error::{Failure, unavailable},
+    place::VERSION,
+    runtime,
+    session::Session,
+    standing,
+};
 
 /// What sessions are made from.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) config: PostgresConfig,
-    store: StoreId,
+    pub(crate) store: StoreId,
 }
 
 impl Keeper {
@@ -23,7 +30,9 @@ impl Keeper {
     pub(crate) async fn session(&self) -> Result<Session> {
         let session = standing::connect(&self.config).await?;
         let sql = format!("{}; SELECT store_id, version FROM store, larder_format", settings(&self.config));
-        let found = session.ask(&sql).await.map_err(Failure::into_error)?;
+        let found = runtime::within(self.config.connecting(), session.ask(&sql)).await;
+        let silent = || Failure::Lost(unavailable(format!("the server at {} does not answer", self.config.place())));
+        let found = found.unwrap_or_else(|| Err(silent())).map_err(Failure::into_error)?;
         let (store, version) = (self.store.to_string(), VERSION.to_string());
         match found.as_deref() {
             Some([Some(own), Some(format)]) if *own == store && *format == version => Ok(session),

@@ -35,6 +35,7 @@ mod receipt;
 mod row;
 mod runtime;
 mod session;
+mod signals;
 mod standing;
 mod terms;
 mod trim;

@@ -2,15 +2,25 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    future::{Future as _, poll_fn},
+    pin::pin,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
 };
 
 use futures_util::future::try_join_all;
 use larder_core::{Error, ErrorKind, Result};
-use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement, types::ToSql};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Row, SimpleQueryMessage, Statement, types::ToSql};
 
 use crate::{
-    config::{CONNECT_TIMEOUT, PostgresConfig},
+    config::PostgresConfig,
     error::{Attempt, Failure, explain, io_error, unavailable},
     runtime,
 };
@@ -25,6 +35,10 @@ pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(crate) struct Session {
     client: Client,
     statements: Mutex<HashMap<String, Statement>>,
+    /// How many notifications have come; ends with the connection.
+    notified: watch::Receiver<u64>,
+    /// Later sessions have later numbers.
+    number: u64,
 }
 
 impl Session {
@@ -34,15 +48,37 @@ impl Session {
         runtime::elsewhere(async move {
             let server = &config.servers[index];
             // The driver's own timeout ends when the line is up; a server may fall silent after that.
-            let patience = server.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
-            let connected = tokio::time::timeout(patience, server.connect(NoTls)).await;
+            let connected = tokio::time::timeout(config.connecting(), server.connect(NoTls)).await;
             let silent = |_| unavailable(format!("the server at {place} does not answer"));
             let (client, connection) = connected.map_err(silent)?.map_err(|error| not_connected(&config, &place, &error))?;
+            let (count, notified) = watch::channel(0);
             // What becomes of the connection is told to whoever asks over it.
-            drop(runtime::begin(connection)?);
-            Ok(Self { client, statements: Mutex::default() })
+            drop(runtime::begin(drive(connection, count))?);
+            let number = SESSIONS.fetch_add(1, Ordering::Relaxed) + 1;
+            Ok(Self { client, statements: Mutex::default(), notified, number })
         })
         .await
+    }
+
+    /// Its number among the sessions of this process.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many notifications have come over it.
+    pub(crate) fn notified(&self) -> watch::Receiver<u64> {
+        self.notified.clone()
+    }
+
+    /// Sends `sql` and looks after its answer no more.
+    pub(crate) async fn send(&self, sql: &str) {
+        let mut sent = pin!(self.client.batch_execute(sql));
+        poll_fn(|context| {
+            // It is on its way when it was looked at once.
+            let _ = sent.as_mut().poll(context);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Whether the connection is known to be gone.
@@ -116,6 +152,21 @@ impl Session {
     pub(crate) async fn execute(&self, sql: &str, parameters: Parameters<'_>) -> Attempt<u64> {
         let statement = self.statement(sql).await?;
         Ok(self.client.execute(&statement, parameters).await?)
+    }
+}
+
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Carries what is said and answered until the connection ends, and counts the notifications among it.
+async fn drive<S, T>(mut connection: Connection<S, T>, count: watch::Sender<u64>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if matches!(message, AsyncMessage::Notification(_)) {
+            count.send_modify(|count| *count += 1);
+        }
     }
 }
 

@@ -30,13 +30,14 @@ use crate::{
     lineage::{Acknowledged, Life, notice_lost_past},
     receipt, runtime,
     session::Session,
+    signals::notify,
     terms::decide,
     trim::{self, Step, Task},
     write::{SYNC, write},
 };
 
 /// How long a server may say nothing, beyond the wait for the lock, before its connection is given up.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(crate) const SILENCE: Duration = Duration::from_secs(60);
 
 /// What the writer is asked to do, and where to answer.
 #[derive(Debug)]
@@ -124,7 +125,8 @@ impl Desk {
             return Ok((session.clone(), life.clone()));
         }
         let session = self.keeper.session().await?;
-        let life = notice_lost_past(&session, self.last).await?;
+        // Somebody may hold the lock for as long as anybody may.
+        let life = runtime::within(self.patience(), notice_lost_past(&session, self.last)).await.ok_or_else(silent)??;
         // In another past the same number may stand for other indexes.
         self.kept = Arc::default();
         Ok(self.session.insert((Arc::new(session), Arc::new(life))).clone())
@@ -188,10 +190,14 @@ impl Desk {
         Ended::Together
     }
 
+    /// How long the server may take for one thing.
+    fn patience(&self) -> Duration {
+        self.keeper.config.patience + SILENCE
+    }
+
     async fn attempt(&mut self, commits: &[&Commit]) -> Result<Vec<Result<Outcome>>, Trouble> {
         let (session, life) = self.session().await.map_err(Trouble::NotBegun)?;
-        let patience = self.keeper.config.patience + SILENCE;
-        let silent = || unavailable("the server has fallen silent");
+        let patience = self.patience();
         let decided = timeout(patience, async {
             let mut group = gather(&session, commits, &self.kept).await?;
             let answers = decide(&session, &mut group, commits).await?;
@@ -218,6 +224,7 @@ impl Desk {
         let written = timeout(patience, write(&session, &group, &mark, relaxed)).await;
         match written.unwrap_or_else(|_| Err(Failure::Lost(silent()))) {
             Ok(()) => {
+                session.send(&notify(self.keeper.store)).await;
                 self.last = group.receipts.last().map(|(id, _)| (*id, group.head.lineage));
                 Ok(answers)
             }
@@ -251,7 +258,8 @@ impl Desk {
         let mut lost = unavailable("the connection to the server was lost");
         for _ in 0..2 {
             let (session, life) = self.session().await?;
-            let failure = match work(session, life).await {
+            let done = timeout(self.patience(), work(session, life)).await;
+            let failure = match done.unwrap_or_else(|_| Err(Failure::Lost(silent()))) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -264,6 +272,10 @@ impl Desk {
         }
         Err(lost)
     }
+}
+
+fn silent() -> Error {
+    unavailable("the server has fallen silent")
 }
 
 /// The answers to those commits that are too large.

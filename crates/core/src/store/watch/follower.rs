@@ -2,12 +2,12 @@
 //!
 //! It runs while there are watchers. When the head has moved it reads the new part of the log once and marks the
 //! watchers whom it concerns; they read what is theirs themselves, so a slow one costs nobody anything. Commits of this
-//! process wake the follower at once, those of others are found by a cheap probe.
+//! process wake the follower at once, those of others are found by a cheap probe; where the engine sends signals it is made
+//! less often.
 
 use std::{
     collections::HashMap,
     future::poll_fn,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
     time::Duration,
@@ -25,6 +25,8 @@ use crate::{
 
 /// How long an idle follower waits before it probes again.
 const PROBE_EVERY: Duration = Duration::from_millis(13);
+/// The same where the engine sends signals, any of which may be lost.
+const PROBE_DESPITE_SIGNALS: Duration = Duration::from_millis(250);
 /// How many changes it reads at once.
 const CHANGES_AT_ONCE: usize = 512;
 
@@ -132,7 +134,7 @@ impl Follower {
 
     async fn follow(self: Arc<Self>) {
         let abandoned = Abandoned(&self);
-        let mut lineage = None;
+        let (mut lineage, mut heard) = (None, 0);
         while self.is_needed() {
             let looked = match lineage {
                 None => self.begin().await.map(|began| lineage = Some(began)),
@@ -147,7 +149,7 @@ impl Follower {
                 // Not reachable for now; it is asked again, and whoever reads meanwhile is told.
                 Err(_) => self.mark_all(|_| ()),
             }
-            self.pause().await;
+            self.pause(&mut heard).await;
         }
         std::mem::forget(abandoned);
     }
@@ -212,9 +214,11 @@ impl Follower {
         state.following
     }
 
-    /// Waits for a nudge, or for the time of the next probe.
-    async fn pause(&self) {
-        let mut asleep = pin!(self.world.sleep(PROBE_EVERY));
+    /// Waits for a nudge, for a signal after that with the number `heard`, or for the time of the next probe.
+    async fn pause(&self, heard: &mut u64) {
+        let mut signal = self.engine.signals().map(|signals| signals.after(*heard));
+        let every = if signal.is_some() { PROBE_DESPITE_SIGNALS } else { PROBE_EVERY };
+        let mut asleep = self.world.sleep(every);
         poll_fn(|context| {
             {
                 let mut state = self.state();
@@ -222,6 +226,18 @@ impl Follower {
                     return Poll::Ready(());
                 }
                 state.sleeper = Some(context.waker().clone());
+            }
+            match signal.as_mut().map(|signal| signal.as_mut().poll(context)) {
+                Some(Poll::Ready(Ok(number))) => {
+                    *heard = number;
+                    return Poll::Ready(());
+                }
+                // Without signals it is as if there had never been any.
+                Some(Poll::Ready(Err(_))) => {
+                    signal = None;
+                    asleep = self.world.sleep(PROBE_EVERY);
+                }
+                Some(Poll::Pending) | None => {}
             }
             asleep.as_mut().poll(context)
         })
