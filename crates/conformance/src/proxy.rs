@@ -58,6 +58,7 @@ struct State {
     down: bool,
     silent: bool,
     delay: Duration,
+    commits: u64,
     ends: Vec<TcpStream>,
     held: Option<(Vec<u8>, TcpStream, Receiver<Vec<u8>>)>,
 }
@@ -99,6 +100,11 @@ impl Proxy {
     /// Whether the cut has happened.
     pub fn has_cut(&self) -> bool {
         self.line.state().cut.is_none()
+    }
+
+    /// How many commits have come by so far, whatever became of them.
+    pub fn commits(&self) -> u64 {
+        self.line.state().commits
     }
 
     /// Lets everybody through again, at once.
@@ -186,6 +192,7 @@ impl Line {
             self.pass();
             let commits = ear.hears(said, self.words.commit);
             let mut now = self.state();
+            now.commits += u64::from(commits);
             if commits && let Some(cut) = now.cut.take() {
                 now.down = now.then_down;
                 match cut {

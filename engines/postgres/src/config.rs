@@ -23,7 +23,8 @@ pub struct PostgresConfig {
     /// Whether to create the schema, or its tables, where there are none. A database is never created.
     pub create: bool,
     /// How long a commit waits for others that commit, and the server for a process of ours that stands still in the
-    /// middle of one. Who waited in vain is refused with `Unavailable`.
+    /// middle of one; and how long a read waits for a server that says nothing. Who waited in vain is refused with
+    /// `Unavailable`.
     pub patience: Duration,
 }
 
@@ -126,6 +127,11 @@ impl PostgresConfig {
         }
     }
 
+    /// How long a server may take until it lets us in.
+    pub(crate) fn connecting(&self) -> Duration {
+        self.server.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT)
+    }
+
     pub(crate) fn user(&self) -> &str {
         self.server.get_user().unwrap_or_default()
     }
@@ -137,7 +143,7 @@ impl PostgresConfig {
 }
 
 /// How long a server may take until it answers a connection.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a silent server goes unasked, and how long one that does not answer is waited for.
 const KEEPALIVE: Duration = Duration::from_secs(30);

@@ -5,18 +5,19 @@
 
 use std::{
     future::Future,
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
-use larder_core::Result;
+use larder_core::{Error, Result};
 use tokio::sync::Semaphore;
 use tokio_postgres::Row;
 
 use crate::{
-    error::{Attempt, Failure, closed},
+    error::{Attempt, Failure, closed, unavailable},
     keeper::Keeper,
     lane::Lane,
     runtime,
@@ -29,6 +30,20 @@ const SMALL: usize = 2;
 const LARGE: usize = 2;
 /// How many questions of more than one statement are asked at a time.
 const ALONE: usize = 4;
+
+/// How often a server may show that it is there while it answers one question: after that it is not that it takes its time.
+const PROBES: usize = 60;
+
+/// Why there is no answer.
+enum Unanswered {
+    Failed(Failure),
+    /// The server is silent.
+    Never,
+}
+
+fn silent() -> Error {
+    unavailable("the server has fallen silent")
+}
 
 /// The sessions for reading.
 #[derive(Debug)]
@@ -83,13 +98,40 @@ impl Readers {
             if self.is_closed() {
                 return Err(closed());
             }
-            match lane.session().await?.query(sql, parameters).await {
+            let session = lane.session().await?;
+            let answer = session.query(sql, parameters);
+            let answer = if small { self.soon(answer).await } else { self.alive(answer).await };
+            match answer {
                 Ok(rows) => return Ok(rows),
-                Err(Failure::Refused(error)) => return Err(error),
-                Err(Failure::Lost(error)) => lost = Some(error),
+                Err(Unanswered::Never) => {
+                    lane.give_up(&session);
+                    return Err(silent());
+                }
+                Err(Unanswered::Failed(Failure::Refused(error))) => return Err(error),
+                Err(Unanswered::Failed(Failure::Lost(error))) => lost = Some(error),
             }
         }
         Err(lost.expect("nobody gets here without having lost a session"))
+    }
+
+    /// Waits for an answer that takes no time at a server that is well.
+    async fn soon<T>(&self, answer: impl Future<Output = Attempt<T>>) -> Result<T, Unanswered> {
+        let answered = runtime::within(self.keeper.config.patience, answer).await;
+        answered.ok_or(Unanswered::Never)?.map_err(Unanswered::Failed)
+    }
+
+    /// Waits for an answer that may take its time, as long as the server shows now and then that it is there.
+    async fn alive<T>(&self, answer: impl Future<Output = Attempt<T>>) -> Result<T, Unanswered> {
+        let mut answer = pin!(answer);
+        for _ in 0..PROBES {
+            if let Some(answered) = runtime::within(self.keeper.config.patience, answer.as_mut()).await {
+                return answered.map_err(Unanswered::Failed);
+            }
+            if self.keeper.session().await.is_err() {
+                break;
+            }
+        }
+        Err(Unanswered::Never)
     }
 
     /// Reads in a transaction that sees one moment. `read` may be called twice, when a session turns out to be gone.
@@ -104,10 +146,14 @@ impl Readers {
         let readers = self.clone();
         // Whoever asked may go away in the middle; the session must not stay in its transaction.
         runtime::elsewhere(async move {
-            match readers.moment(&read).await {
-                Err(Failure::Lost(_)) => readers.moment(&read).await.map_err(Failure::into_error),
-                other => other.map_err(Failure::into_error),
-            }
+            let answer = match readers.alive(readers.moment(&read)).await {
+                Err(Unanswered::Failed(Failure::Lost(_))) => readers.alive(readers.moment(&read)).await,
+                other => other,
+            };
+            answer.map_err(|unanswered| match unanswered {
+                Unanswered::Failed(failure) => failure.into_error(),
+                Unanswered::Never => silent(),
+            })
         })
         .await
     }

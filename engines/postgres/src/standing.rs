@@ -11,6 +11,7 @@ use larder_core::{Error, ErrorKind, Result};
 use crate::{
     config::PostgresConfig,
     error::{Failure, unavailable},
+    runtime,
     session::Session,
 };
 
@@ -51,7 +52,9 @@ pub(crate) async fn connect(config: &PostgresConfig) -> Result<Session> {
     let first = config.standing.known().good;
     let mut refusals: Vec<Error> = Vec::new();
     for index in (0..count).map(|step| (first + step) % count) {
-        match connect_to(config, index).await {
+        let connected = runtime::within(config.connecting(), connect_to(config, index)).await;
+        let silent = || Err(unavailable(format!("the server at {} does not answer", config.place_of(index))));
+        match connected.unwrap_or_else(silent) {
             Ok(session) => return Ok(session),
             Err(error) => refusals.push(error),
         }

@@ -32,6 +32,7 @@ const CASES: &[(&str, fn())] = &[
     ("killed_processes_lose_nothing_acknowledged", killed_processes_lose_nothing_acknowledged),
     ("a_process_that_stands_still_stops_nobody_for_long", a_process_that_stands_still_stops_nobody_for_long),
     ("a_killed_server_loses_nothing_acknowledged", a_killed_server_loses_nothing_acknowledged),
+    ("a_server_that_stands_still_holds_nobody_for_ever", a_server_that_stands_still_holds_nobody_for_ever),
     ("a_lost_past_is_another_lineage", a_lost_past_is_another_lineage),
     ("a_synchronous_standby_takes_over_with_the_same_past", failover::a_synchronous_standby_takes_over_with_the_same_past),
     ("an_asynchronous_standby_takes_over_with_another_past", failover::an_asynchronous_standby_takes_over_with_another_past),
@@ -222,6 +223,40 @@ fn a_killed_server_loses_nothing_acknowledged() {
     verify(&url, &heard);
     let engine = child::connect(&url).expect("opens");
     assert_eq!(lineage(&engine), Lineage::ZERO, "what is synced is not lost, so the past is the same");
+}
+
+/// A server that stands still keeps its connections and answers nothing. Whoever reads is told so, a commit is not known, and
+/// when the server goes on so does everybody.
+fn a_server_that_stands_still_holds_nobody_for_ever() {
+    let server = server();
+    let url = format!("{}?schema=still&connect_timeout=1", server.url());
+    let mut config = larder_postgres::PostgresConfig::parse(&url).expect("a good URL");
+    config.patience = Duration::from_millis(500);
+    let engine = block_on(larder_postgres::PostgresEngine::open(config, larder_core::StoreId::from_bytes([1; 16])));
+    let engine = engine.expect("opens");
+    let first = child::commit("x", 1);
+    let at = first.writes[0].address.clone();
+    let range = larder_core::Range::all();
+    let reads = || {
+        [
+            block_on(engine.get(vec![at.clone()], Timestamp::EPOCH)).map(drop),
+            block_on(engine.count(range.clone(), Timestamp::EPOCH)).map(drop),
+            block_on(engine.changes(larder_core::ChangesQuery::after(Lineage::ZERO, Revision::ZERO))).map(drop),
+            block_on(engine.status(Timestamp::EPOCH)).map(drop),
+        ]
+        .map(|answer| answer.map_err(|error| error.kind()))
+    };
+    block_on(engine.commit(vec![first])).swap_remove(0).expect("commits");
+    assert_eq!(reads(), [Ok(()); 4]);
+    server.freeze().expect("it stands still");
+    for _ in 0..2 {
+        assert_eq!(reads(), [Err(larder_core::ErrorKind::Unavailable); 4], "whoever reads is told");
+    }
+    let refused = child::connect(&url).expect_err("nobody answers");
+    assert!(refused.to_string().contains("does not answer"), "{refused}");
+    server.thaw().expect("it goes on");
+    assert_eq!(reads(), [Ok(()); 4], "and all is well again");
+    block_on(engine.commit(vec![child::commit("x", 2)])).swap_remove(0).expect("commits");
 }
 
 /// A server that was killed may have lost what it did not sync: tokens of the time before are worth nothing after it.

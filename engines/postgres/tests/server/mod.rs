@@ -108,11 +108,35 @@ impl Server {
         self.port
     }
 
-    /// Sends it, and it alone, a signal by its name.
-    pub(crate) fn signal(&self, name: &str) -> Result<(), String> {
-        let child = self.running.as_ref().ok_or("the server does not run")?;
-        let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
-        if sent.is_ok_and(|status| status.success()) { Ok(()) } else { Err("a signal cannot be sent".to_owned()) }
+    /// Stands still from here on, with everything that belongs to it.
+    pub(crate) fn freeze(&self) -> Result<(), String> {
+        self.signal("STOP")
+    }
+
+    /// Goes on.
+    pub(crate) fn thaw(&self) -> Result<(), String> {
+        self.signal("CONT")
+    }
+
+    /// Sends a signal to the server and its own children: the server first, so that no child comes after it.
+    fn signal(&self, name: &str) -> Result<(), String> {
+        let server = self.running.as_ref().ok_or("the server does not run")?.id().to_string();
+        let send = |process: &str| {
+            let sent = Command::new("kill").args([&format!("-{name}"), process]).status();
+            if sent.is_ok_and(|status| status.success()) { Ok(()) } else { Err("a signal cannot be sent".to_owned()) }
+        };
+        send(&server)?;
+        let all = Command::new("ps").args(["-A", "-o", "ppid=", "-o", "pid="]).output();
+        let all = all.map_err(|error| format!("the processes cannot be seen: {error}"))?.stdout;
+        for line in String::from_utf8_lossy(&all).lines() {
+            if let Some((parent, process)) = line.trim().split_once(' ')
+                && parent == server
+            {
+                // It may have ended by itself.
+                let _ = send(process.trim());
+            }
+        }
+        Ok(())
     }
 
     /// Its only database, for its only user.
