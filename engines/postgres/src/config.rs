@@ -2,11 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use larder_core::{Durability, Error, ErrorKind, Result};
+use larder_core::{Durability, Error, Result};
 use percent_encoding::percent_decode_str;
 use tokio_postgres::config::Host;
 
-use crate::standing::Standing;
+use crate::{
+    standing::Standing,
+    tls::{self, Tls, Wanted},
+};
 
 /// Where the server is and how it is used.
 ///
@@ -17,6 +20,7 @@ pub struct PostgresConfig {
     /// The same for each host by itself.
     pub(crate) servers: Vec<tokio_postgres::Config>,
     pub(crate) standing: Arc<Standing>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) schema: String,
     /// `Full` needs a server that syncs before it acknowledges; `Relaxed` takes any, and does not wait for the sync.
     pub durability: Durability,
@@ -44,8 +48,11 @@ impl PostgresConfig {
     /// Without a schema it is `larder`, without a password that of the environment variable `PGPASSWORD`. Other
     /// parameters are those of the driver, such as `connect_timeout`.
     ///
+    /// TLS is asked for as elsewhere: `sslmode=disable`, `prefer` (where there is none), `require`, `verify-ca` or `verify-full`;
+    /// `sslrootcert=file` for whom to trust, else it is whom the system trusts; `sslcert` and `sslkey` for who we are.
+    ///
     /// # Errors
-    /// `Invalid` when this is not such a URL, `Unsupported` when it asks for TLS.
+    /// `Invalid` when this is not such a URL, or what it names for TLS cannot be used.
     pub fn parse(url: &str) -> Result<Self> {
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let Some((_, rest)) = place.split_once("://").filter(|(scheme, _)| ["postgres", "postgresql"].contains(scheme))
@@ -55,12 +62,14 @@ impl PostgresConfig {
         if rest.matches('@').count() > 1 {
             return Err(malformed("there is more than one @ in it"));
         }
-        let (mut schema, mut others) = (SCHEMA.to_owned(), Vec::new());
+        let (mut schema, mut others, mut wanted) = (SCHEMA.to_owned(), Vec::new(), Wanted::default());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
                 Some(("schema", name)) => schema = decode(name)?,
-                // Asked for and not there is refused, never left out.
-                Some(("sslmode", mode)) if !["disable", "prefer"].contains(&mode) => return Err(no_tls(mode)),
+                Some(("sslmode", mode)) => wanted.mode = Some(mode),
+                Some(("sslrootcert", path)) => wanted.roots = Some(decode(path)?),
+                Some(("sslcert", path)) => wanted.certificate = Some(decode(path)?),
+                Some(("sslkey", path)) => wanted.key = Some(decode(path)?),
                 _ => others.push(pair),
             }
         }
@@ -91,12 +100,15 @@ impl PostgresConfig {
             .keepalives_interval(KEEPALIVE / 3)
             .keepalives_retries(3)
             .tcp_user_timeout(KEEPALIVE);
+        let (mode, tls) = tls::prepare(wanted)?;
+        server.ssl_mode(mode);
         let servers = each(&server)?;
         let standing = Arc::default();
         Ok(Self {
             server,
             servers,
             standing,
+            tls,
             schema,
             durability: Durability::Full,
             create: true,
@@ -204,13 +216,7 @@ fn check_schema(name: &str) -> Result<()> {
 
 fn decode(text: &str) -> Result<String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Into::into).map_err(|_| malformed("its schema is not UTF-8"))
-}
-
-fn no_tls(mode: &str) -> Error {
-    let message =
-        format!("sslmode={mode:?} asks for TLS, which this version does not speak; use a tunnel, or sslmode=disable");
-    Error::new(ErrorKind::Unsupported, message).engine("postgres")
+    decoded.map(Into::into).map_err(|_| malformed("one of its parameters is not UTF-8"))
 }
 
 fn malformed(why: &str) -> Error {
@@ -232,6 +238,8 @@ impl fmt::Debug for PostgresConfig {
 
 #[cfg(test)]
 mod tests {
+    use larder_core::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -262,17 +270,25 @@ mod tests {
         assert_eq!(second.get_application_name(), Some("larder larder"));
     }
 
-    /// A connection that was to be encrypted is not made in the clear.
+    /// A word that is not known may have been meant to encrypt, and is not left out.
     #[test]
-    fn tls_that_is_asked_for_is_refused_and_not_left_out() {
-        let kind = |mode: &str| {
-            let parsed = PostgresConfig::parse(&format!("postgres://ann@h/app?sslmode={mode}"));
-            parsed.map(|_| ()).map_err(|error| error.kind())
+    fn what_is_asked_for_of_tls_is_known_or_refused() {
+        let kind = |rest: &str| {
+            let parsed = PostgresConfig::parse(&format!("postgres://ann@h/app?{rest}"));
+            parsed.map(|config| config.tls.is_some()).map_err(|error| error.kind())
         };
-        for mode in ["require", "verify-ca", "verify-full"] {
-            assert_eq!(kind(mode), Err(ErrorKind::Unsupported), "{mode}");
+        assert_eq!((kind(""), kind("sslmode=prefer"), kind("sslmode=require")), (Ok(true), Ok(true), Ok(true)));
+        assert_eq!(kind("sslmode=disable"), Ok(false));
+        let refused = [
+            "sslmode=allow",
+            "sslmode=",
+            "sslmode=verify-ca&sslrootcert=/nowhere",
+            "sslcert=/nowhere",
+            "sslcert=/a&sslkey=/a",
+        ];
+        for rest in refused {
+            assert_eq!(kind(rest), Err(ErrorKind::Invalid), "{rest}");
         }
-        assert_eq!((kind("disable"), kind("prefer")), (Ok(()), Ok(())));
     }
 
     /// People forget to encode what their password holds, and the URL is then read as something else: whatever is said

@@ -38,6 +38,7 @@ mod session;
 mod signals;
 mod standing;
 mod terms;
+mod tls;
 mod trim;
 mod undo;
 mod walk;

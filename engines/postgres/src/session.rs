@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    error::Error as _,
     future::{Future as _, poll_fn},
     pin::pin,
     sync::{
@@ -47,13 +48,25 @@ impl Session {
         let (config, place) = (config.clone(), config.place_of(index));
         runtime::elsewhere(async move {
             let server = &config.servers[index];
-            // The driver's own timeout ends when the line is up; a server may fall silent after that.
-            let connected = tokio::time::timeout(config.connecting(), server.connect(NoTls)).await;
-            let silent = |_| unavailable(format!("the server at {place} does not answer"));
-            let (client, connection) = connected.map_err(silent)?.map_err(|error| not_connected(&config, &place, &error))?;
             let (count, notified) = watch::channel(0);
+            let made = async {
+                Ok(match config.tls.clone() {
+                    None => {
+                        let (client, connection) = server.connect(NoTls).await?;
+                        (client, runtime::begin(drive(connection, count)))
+                    }
+                    Some(tls) => {
+                        let (client, connection) = server.connect(tls).await?;
+                        (client, runtime::begin(drive(connection, count)))
+                    }
+                })
+            };
+            // The driver's own timeout ends when the line is up; a server may fall silent after that.
+            let connected = tokio::time::timeout(config.connecting(), made).await;
+            let silent = |_| unavailable(format!("the server at {place} does not answer"));
+            let (client, driven) = connected.map_err(silent)?.map_err(|error| not_connected(&config, &place, &error))?;
             // What becomes of the connection is told to whoever asks over it.
-            drop(runtime::begin(drive(connection, count))?);
+            drop(driven?);
             let number = SESSIONS.fetch_add(1, Ordering::Relaxed) + 1;
             Ok(Self { client, statements: Mutex::default(), notified, number })
         })
@@ -189,6 +202,11 @@ fn not_connected(config: &PostgresConfig, place: &str, error: &tokio_postgres::E
         Some(_) => {
             let why = explain(error);
             unavailable(format!("the server at {place} takes no connection now")).caused_by(why.to_string())
+        }
+        None if error.to_string().starts_with("error performing TLS handshake") => {
+            let why = error.source().map_or_else(String::new, ToString::to_string);
+            let message = format!("the server at {place} and we do not come to an encrypted connection: {why}");
+            Error::new(ErrorKind::Denied, message).engine("postgres")
         }
         None if config.server.get_password().is_none() && io_error(error).is_none() => {
             let message = format!("the server at {place} asks the user {user:?} for a password, and the URL has none");

@@ -8,7 +8,7 @@ use std::{
     env, fs,
     io::Write as _,
     net::TcpListener,
-    os::unix::fs::chown,
+    os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -101,6 +101,15 @@ impl Server {
         command.args(["promote", "--wait", "--silent", "--pgdata"]).arg(self.data());
         let done = command.output().map_err(|error| format!("pg_ctl cannot be started: {error}"))?;
         if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+    }
+
+    /// Writes a file into its data that nobody else can read; where it is.
+    pub(crate) fn keep(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, String> {
+        let path = self.data().join(name);
+        let kept = fs::write(&path, bytes)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o600)))
+            .and_then(|()| self.owner.map_or(Ok(()), |(user, group)| chown(&path, Some(user), Some(group))));
+        kept.map(|()| path).map_err(|error| format!("a file for the server: {error}"))
     }
 
     /// The port on which it listens.
