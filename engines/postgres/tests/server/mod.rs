@@ -95,6 +95,31 @@ impl Server {
         standby.on_a_free_port()
     }
 
+    /// From here on acknowledges nothing that the standby `name` does not have; waits until that is so.
+    pub(crate) fn wait_for(&self, name: &str) -> Result<(), String> {
+        self.run(&format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'"))?;
+        self.run("SELECT pg_reload_conf()")?;
+        let begun = Instant::now();
+        while self.run("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'")?.is_empty() {
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("the standby {name} does not come"));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// What it answers to `sql`.
+    fn run(&self, sql: &str) -> Result<String, String> {
+        let mut command = self.command("psql");
+        command.args(["--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--command", sql, &self.url()]);
+        let done = command.output().map_err(|error| format!("psql cannot be started: {error}"))?;
+        if !done.status.success() {
+            return Err(String::from_utf8_lossy(&done.stderr).into_owned());
+        }
+        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
     /// Makes a standby the server that takes writes; waits until it is.
     pub(crate) fn promote(&self) -> Result<(), String> {
         let mut command = self.command("pg_ctl");
