@@ -43,6 +43,7 @@ mod world;
 pub use larder_core::*;
 #[cfg(feature = "documents")]
 pub use larder_facets::documents;
+pub use larder_moving as moving;
 pub use open::{Builder, open, without_password};
 pub use world::SystemWorld;
 

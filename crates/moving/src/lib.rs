@@ -1,0 +1,29 @@
+//! Moving between stores: copies, comparisons, backups, migration while others write.
+//!
+//! Everything here is made of what every engine has - entries as of one moment, the log, commits that bring their own clock -
+//! so it works between any two of them. It knows no engine by name.
+//!
+//! # The map
+//!
+//! | for whom | what |
+//! | --- | --- |
+//! | who wants the same store elsewhere | [`copy`](copy()), [`progress`](progress()) |
+//! | who wants to know whether it is the same | [`digests`], [`diff`](diff()), [`verify`](verify()) |
+
+#![forbid(unsafe_code)]
+
+mod copy;
+mod diff;
+mod digest;
+mod follow;
+mod progress;
+mod replay;
+mod source;
+mod target;
+mod verify;
+
+pub use copy::{Copied, Copy, Told, copy};
+pub use diff::{StoreDiff, diff};
+pub use digest::{Digest, digests};
+pub use progress::{Progress, Step, progress};
+pub use verify::{Verified, verify};
