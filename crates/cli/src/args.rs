@@ -11,7 +11,7 @@ use larder::Durability;
 use crate::commands::lock;
 use crate::commands::{
     backup, bench, clear, commit, completions, delete, diff, doc, explain, export, history, hold, import, index, metadata,
-    namespaces, number, query, read, search, set, status, touch, trim, txn, watch,
+    moving, namespaces, number, query, read, search, set, status, touch, trim, txn, watch,
 };
 
 /// The store that is used when none is named.
@@ -23,7 +23,7 @@ Exit statuses:
   1  internal: a bug, please report it
   2  usage: the arguments are not understood
   3  not found
-  4  conflict, or it exists already, or it is not empty
+  4  conflict, or it exists already, or it is not empty, or it is not the same
   5  invalid, over a limit, or not supported
   6  denied, or over a quota
   7  unavailable, or the outcome is unknown
@@ -127,6 +127,8 @@ pub(crate) enum Command {
     Hold(hold::HoldCommand),
     Commit(commit::CommitArguments),
     Txn(txn::TxnArguments),
+    Copy(moving::copy::CopyArguments),
+    Verify(moving::verify::VerifyArguments),
     Import(import::ImportArguments),
     Export(export::ExportArguments),
     /// Create, delete and list namespaces

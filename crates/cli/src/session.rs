@@ -10,7 +10,8 @@ use crate::{args::Settings, failure::Failure, output::Output, text::shell};
 pub(crate) struct Session {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
-    store: Option<Store>,
+    /// What has to be closed in the end.
+    opened: Vec<Store>,
 }
 
 /// What to do where there is no store yet.
@@ -25,19 +26,25 @@ pub(crate) enum Missing {
 impl Session {
     pub(crate) fn new(settings: Settings) -> Self {
         let output = Output::new(settings.json, settings.quiet);
-        Self { settings, output, store: None }
+        Self { settings, output, opened: Vec::new() }
     }
 
     /// The store, bound to the namespace that was asked for.
     pub(crate) async fn open(&mut self, missing: Missing) -> Result<Store, Failure> {
         let namespace = self.namespace()?;
-        let mut builder = Builder::new(&self.settings.store).create(missing == Missing::Create);
+        let url = self.settings.store.clone();
+        Ok(self.open_at(&url, missing).await?.in_namespace(&namespace)?)
+    }
+
+    /// The store at `url`: for commands that work on more than one.
+    pub(crate) async fn open_at(&mut self, url: &str, missing: Missing) -> Result<Store, Failure> {
+        let mut builder = Builder::new(url).create(missing == Missing::Create);
         if let Some(durability) = self.settings.durability {
             builder = builder.durability(Durability::from(durability));
         }
-        let opened = builder.open().await.map_err(|error| self.not_opened(error, missing))?;
-        let store = self.store.insert(opened);
-        Ok(store.in_namespace(&namespace)?)
+        let opened = builder.open().await.map_err(|error| self.not_opened(error, url, missing))?;
+        self.opened.push(opened.clone());
+        Ok(opened)
     }
 
     /// The namespace that was asked for.
@@ -61,17 +68,17 @@ impl Session {
     /// Ends the run: the answer goes out, the store is closed, and the first thing that went wrong is told.
     pub(crate) async fn end(mut self, answer: Result<(), Failure>) -> Result<(), Failure> {
         let flushed = self.output.flush();
-        let closed = match &self.store {
-            Some(store) => store.close().await,
-            None => Ok(()),
-        };
+        let mut closed = Ok(());
+        for store in &self.opened {
+            closed = closed.and(store.close().await);
+        }
         answer?;
         flushed?;
         Ok(closed?)
     }
 
-    fn not_opened(&self, error: Error, missing: Missing) -> Failure {
-        if error.kind() == ErrorKind::NotFound && missing == Missing::Tell {
+    fn not_opened(&self, error: Error, url: &str, missing: Missing) -> Failure {
+        if error.kind() == ErrorKind::NotFound && missing == Missing::Tell && url == self.settings.store {
             let call = self.call();
             let hint = format!("`{call} set KEY VALUE` or `{call} import FILE` begins one; --store names another");
             return Failure::hinted(error, hint);

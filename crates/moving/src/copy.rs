@@ -4,7 +4,8 @@ use std::{fmt, future::IntoFuture, time::Duration};
 
 use futures_lite::future::zip;
 use larder_core::{
-    BoxFuture, Entry, Error, ErrorKind, Position, Range, Result, Revision, Store, Stored, engine::EngineStatus, index::IndexState,
+    BoxFuture, Entry, Error, ErrorKind, Position, Range, Result, Revision, Store, Stored, engine::EngineStatus,
+    index::IndexState,
 };
 
 use crate::{
@@ -111,8 +112,7 @@ impl<'a> Copy<'a> {
             match self.once(begun).await {
                 Ok(copied) => return Ok(copied),
                 Err(error)
-                    if tries < TRIES_MAX
-                        && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::OutcomeUnknown) =>
+                    if tries < TRIES_MAX && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::OutcomeUnknown) =>
                 {
                     // To go on is to begin again: the target tells how far it is.
                     (begun, tries) = (true, tries + 1);
@@ -167,6 +167,10 @@ pub(crate) async fn open<'a>(
     history: bool,
     again: bool,
 ) -> Result<Target<'a>> {
+    let own = store.engine().status(store.world().now()).await?;
+    if (own.store, own.lineage) == (status.store, status.lineage) {
+        return Err(Error::invalid("source and target are the same store"));
+    }
     let (progress, version) = Progress::load(store).await?;
     let Some(progress) = progress else {
         let (base, time) = if history {

@@ -8,6 +8,7 @@
 //! | for whom | what |
 //! | --- | --- |
 //! | who wants the same store elsewhere | [`copy`](copy()), [`progress`](progress()) |
+//! | who watched the source | [`place_of`], [`source_at`] |
 //! | who wants to know whether it is the same | [`digests`], [`diff`](diff()), [`verify`](verify()) |
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ mod copy;
 mod diff;
 mod digest;
 mod follow;
+mod mapping;
 mod progress;
 mod replay;
 mod source;
@@ -25,5 +27,6 @@ mod verify;
 pub use copy::{Copied, Copy, Told, copy};
 pub use diff::{StoreDiff, diff};
 pub use digest::{Digest, digests};
+pub use mapping::{place_of, source_at};
 pub use progress::{Progress, Step, progress};
 pub use verify::{Verified, verify};

@@ -178,8 +178,7 @@ async fn rows(store: &Store, status: &IndexStatus, range: &Range) -> Result<Rows
 async fn has_changed(store: &Store, position: Position, range: &Range) -> Result<bool> {
     let mut after: Revision = position.revision;
     loop {
-        let query =
-            ChangesQuery { ranges: vec![range.clone()], limit: 1, ..ChangesQuery::after(position.lineage, after) };
+        let query = ChangesQuery { ranges: vec![range.clone()], limit: 1, ..ChangesQuery::after(position.lineage, after) };
         let found = store.engine().changes(query).await?;
         if !found.changes.is_empty() {
             return Ok(true);

@@ -1,41 +1,67 @@
-//! `diff`: what is not the same at two moments.
+//! `diff`: what is not the same at two moments of a store, or in two stores.
+
+use std::str::FromStr;
 
 use clap::Args;
-use larder::{Difference, Entry};
+use larder::{Difference, Entry, Error};
 use serde_json::json;
 
-use super::{
-    change::VALUE_CHARACTERS_MAX,
-    moment::{MOMENT, Past},
-    read::value_line,
-};
+use super::{change::VALUE_CHARACTERS_MAX, moment::Past, moving::compare, read::value_line};
 use crate::{
     failure::Failure,
     session::{Missing, Session},
     text::one_line,
 };
 
-/// Print what is not the same at two moments: + or - or ~, key, tab, versions, tab, value; with --json a line a key
+/// What is compared: a moment of the store, or another store.
+#[derive(Clone, Debug)]
+pub(crate) enum Side {
+    Moment(Past),
+    Store(String),
+}
+
+impl FromStr for Side {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        // An engine's name begins with a letter, and no moment with a colon in it does.
+        match text.split_once(':') {
+            Some((scheme, _)) if scheme.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+                Ok(Self::Store(text.to_owned()))
+            }
+            _ => text.parse().map(Self::Moment),
+        }
+    }
+}
+
+/// How help calls one.
+const SIDE: &str = "REVISION|TIME|URL";
+
+/// Print what is not the same at two moments, or in two stores: + or - or ~, key, tab, versions, tab, value; with --json a line a key
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A moment is a revision (1234), a time (2030-01-31T12:00:00Z), or how long ago (10m, '2h ago'), as far back as the log \
 reaches. A line begins with + for a key that was not there at the first moment, with - for one that was gone at the \
 second, and with ~ for one that was written in between, whatever was written.
 
+Two stores are compared as they are now, in all namespaces unless one is named with -n, in everything but revisions, which are \
+numbers of one store; then the exit status is 4 when there are differences. `larder verify` compares digests alone.
+
 With --json a line has key, namespace, kind (added, removed, changed), before and after: whole entries, or null.
 
 Examples:
   larder diff 1234                      what has changed since revision 1234
   larder diff '2h ago' '1h ago'
-  larder diff 10m --prefix workloads/ --json")]
+  larder diff 10m --prefix workloads/ --json
+  larder diff sqlite:./app.db 'postgres://app@db/app?schema=larder'")]
 pub(crate) struct DiffArguments {
-    /// The first moment
-    #[arg(value_name = MOMENT)]
-    from: Past,
+    /// The first moment, or the first store
+    #[arg(value_name = SIDE)]
+    from: Side,
 
-    /// The second moment; now, unless it is given
-    #[arg(value_name = MOMENT)]
-    to: Option<Past>,
+    /// The second moment, which is now unless it is given; or the second store
+    #[arg(value_name = SIDE)]
+    to: Option<Side>,
 
     /// Only keys that begin with this text, taken literally
     #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
@@ -43,9 +69,20 @@ pub(crate) struct DiffArguments {
 }
 
 pub(crate) async fn run(session: &mut Session, arguments: DiffArguments) -> Result<(), Failure> {
+    let (from, to) = match (arguments.from, arguments.to) {
+        (Side::Store(one), Some(Side::Store(other))) => {
+            return compare::run(session, &one, &other, &arguments.prefix).await;
+        }
+        (Side::Moment(from), None) => (from, None),
+        (Side::Moment(from), Some(Side::Moment(to))) => (from, Some(to)),
+        _ => {
+            let message = "a difference is one of two moments, or of two stores: name two URLs, or none";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+    };
     let store = session.open(Missing::Tell).await?;
-    let earlier = arguments.from.view(&store).await?;
-    let later = match arguments.to {
+    let earlier = from.view(&store).await?;
+    let later = match to {
         Some(to) => to.view(&store).await?,
         None => store.view().await?,
     };
@@ -59,7 +96,7 @@ pub(crate) async fn run(session: &mut Session, arguments: DiffArguments) -> Resu
     Ok(())
 }
 
-fn as_json(Difference { address, before, after }: &Difference) -> String {
+pub(crate) fn as_json(Difference { address, before, after }: &Difference) -> String {
     let kind = match (before, after) {
         (None, _) => "added",
         (_, None) => "removed",
@@ -72,7 +109,7 @@ fn as_json(Difference { address, before, after }: &Difference) -> String {
     format!("{{\"key\":{key},\"namespace\":{namespace},\"kind\":\"{kind}\",\"before\":{before},\"after\":{after}}}")
 }
 
-fn as_line(Difference { address, before, after }: &Difference) -> String {
+pub(crate) fn as_line(Difference { address, before, after }: &Difference) -> String {
     let key = one_line(&address.key);
     let value = |entry: &Entry| value_line(&entry.value, VALUE_CHARACTERS_MAX);
     match (before, after) {

@@ -20,6 +20,7 @@ pub(crate) mod index;
 pub(crate) mod lock;
 pub(crate) mod metadata;
 pub(crate) mod moment;
+pub(crate) mod moving;
 pub(crate) mod namespaces;
 pub(crate) mod number;
 pub(crate) mod query;
@@ -65,6 +66,8 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Doc(command) => doc::run(session, command).await,
         Command::Commit(arguments) => commit::run(session, arguments).await,
         Command::Txn(_) => txn::run(session).await,
+        Command::Copy(arguments) => moving::copy::run(session, arguments).await,
+        Command::Verify(arguments) => moving::verify::run(session, arguments).await,
         Command::Import(arguments) => import::run(session, arguments).await,
         Command::Export(arguments) => export::run(session, arguments).await,
         Command::Ns(command) => namespaces::run(session, command).await,

@@ -15,6 +15,7 @@ mod indexes;
 #[cfg(target_os = "linux")]
 mod locks;
 mod moments;
+mod moves;
 mod names;
 mod pipes;
 mod queries;

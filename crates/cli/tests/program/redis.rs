@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::sandbox::Sandbox;
 
 /// The URL of a store of its own; `None` where somebody has said that this run has to do without Redis.
-fn fresh(case: &str) -> Option<String> {
+pub(crate) fn fresh(case: &str) -> Option<String> {
     if std::env::var("LARDER_SKIP").is_ok_and(|list| list.split(',').any(|name| name.trim() == "redis")) {
         eprintln!("*** LARDER_SKIP: this says nothing about Redis ***");
         return None;

@@ -7,14 +7,14 @@ use tokio_postgres::NoTls;
 use crate::sandbox::Sandbox;
 
 /// A schema of its own at the server for tests, gone with its case.
-struct Schema {
+pub(crate) struct Schema {
     server: String,
     name: String,
 }
 
 impl Schema {
     /// `None` where somebody has said that this run has to do without PostgreSQL.
-    fn fresh(case: &str) -> Option<Self> {
+    pub(crate) fn fresh(case: &str) -> Option<Self> {
         if std::env::var("LARDER_SKIP").is_ok_and(|list| list.split(',').any(|name| name.trim() == "postgres")) {
             eprintln!("*** LARDER_SKIP: this says nothing about PostgreSQL ***");
             return None;
@@ -25,7 +25,7 @@ impl Schema {
         Some(Self { server, name: format!("cli_{case}_{}", std::process::id()) })
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}?schema={}", self.server, self.name)
     }
 

@@ -118,6 +118,8 @@ fn the_statuses_and_every_command_are_in_the_help() {
         "hold",
         "commit",
         "txn",
+        "copy",
+        "verify",
         "import",
         "export",
         "ns",

@@ -1,0 +1,151 @@
+//! Stores that are moved, compared and verified with the program.
+
+use crate::{
+    sandbox::{Sandbox, answer},
+    servers::Schema,
+};
+
+/// A store with something of everything, and a log.
+fn varied(sandbox: &Sandbox) {
+    sandbox.ok(["ns", "create", "users", "--meta", "owner=ann"]);
+    sandbox.ok(["set", "greeting", r#"{"hello": "world"}"#]);
+    sandbox.ok(["set", "greeting", r#"{"hello": "you"}"#, "--meta", "n=1"]);
+    sandbox.feed(b"\x00\xff", ["set", "bytes", "-", "--ttl", "2h"]);
+    sandbox.ok(["set", "ann", r#"{"age": 7}"#, "-n", "users"]);
+    sandbox.ok(["index", "create", "age", "-n", "users"]);
+    sandbox.ok(["set", "gone", "1"]);
+    sandbox.ok(["delete", "gone"]);
+}
+
+/// Copies to `to` and back again, and everything is the same.
+fn there_and_back(to: &str) {
+    let sandbox = Sandbox::new();
+    varied(&sandbox);
+    let copied = sandbox.ok(["copy", "sqlite:larder.db", to, "--json"]).json();
+    assert_eq!((copied["entries"].as_u64(), copied["indexes"].as_u64()), (Some(4), Some(1)), "{copied}");
+    sandbox.ok(["copy", to, "sqlite:back.db"]);
+    for store in [to, "sqlite:back.db"] {
+        let same = sandbox.ok(["verify", "sqlite:larder.db", store]);
+        assert!(same.text().contains("hold the same"), "{same:?}");
+        assert_eq!(sandbox.ok(["diff", "sqlite:larder.db", store]).text(), "");
+        assert_eq!(sandbox.ok(["verify", store, "--json"]).json()["faults"], serde_json::json!([]));
+        let export = |store| sandbox.ok(["--store", store, "export", "--all-namespaces"]).bytes;
+        assert_eq!(export("sqlite:larder.db"), export(store));
+    }
+    sandbox.ok(["--store", "sqlite:back.db", "set", "greeting", "3"]);
+    sandbox.ok(["--store", "sqlite:back.db", "set", "new", "4", "-n", "users"]);
+    let differ = sandbox.run(["diff", "sqlite:larder.db", "sqlite:back.db"]);
+    assert_eq!(differ.status, 4);
+    assert_eq!(differ.lines(), ["~ greeting\tv2 -> v3\t3", "+ new\tv1\t4\t(users)"]);
+    assert_eq!(sandbox.run(["diff", "sqlite:larder.db", "sqlite:back.db", "-n", "users"]).lines(), ["+ new\tv1\t4"]);
+    let differ = sandbox.run(["verify", "sqlite:larder.db", "sqlite:back.db"]);
+    assert!(differ.status == 4 && differ.text().contains("do not hold the same"), "{differ:?}");
+}
+
+#[test]
+fn a_copy_there_and_back_is_the_same() {
+    there_and_back("sqlite:other.db");
+}
+
+#[test]
+fn a_copy_to_postgresql_and_back_is_the_same() {
+    let Some(schema) = Schema::fresh("moves") else { return };
+    there_and_back(&schema.url());
+}
+
+#[test]
+fn a_copy_to_redis_and_back_is_the_same() {
+    let Some(url) = crate::redis::fresh("moves") else { return };
+    there_and_back(&url);
+}
+
+#[test]
+fn a_copy_with_its_log_tells_the_same_history() {
+    let sandbox = Sandbox::new();
+    varied(&sandbox);
+    sandbox.ok(["copy", "--history", "sqlite:larder.db", "sqlite:other.db"]);
+    let log = |store| {
+        let found = sandbox.ok(["--store", store, "history", "greeting", "--json"]);
+        let row = |line: &str| {
+            let mut row: serde_json::Value = serde_json::from_str(line).expect("a line of history");
+            for side in ["", "/before", "/after"] {
+                if let Some(side) = row.pointer_mut(side).and_then(serde_json::Value::as_object_mut) {
+                    side.remove("revision");
+                }
+            }
+            row
+        };
+        found.text().lines().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(log("sqlite:larder.db"), log("sqlite:other.db"));
+    assert_eq!(log("sqlite:other.db").len(), 2);
+}
+
+/// Killed wherever it is and begun again, a copy comes to the same, and a finished one says so.
+#[test]
+fn a_copy_that_is_killed_is_gone_on_with() {
+    let sandbox = Sandbox::new();
+    let lines: String = (0..30_000).map(|id| format!("{{\"id\":\"{id:05}\",\"n\":{}}}\n", id * 7)).collect();
+    sandbox.feed(lines, ["import", "--key", "id", "-"]);
+    sandbox.ok(["index", "create", "n"]);
+    let copy = ["copy", "sqlite:larder.db", "sqlite:other.db"];
+    let (mut kills, mut bytes) = (0, 400_000);
+    loop {
+        let mut child = sandbox.command(copy).spawn().expect("the program starts");
+        // Killed as soon as the target has grown, or when it has ended before that.
+        let grown = || {
+            ["other.db", "other.db-wal"]
+                .iter()
+                .filter_map(|name| sandbox.path(name).metadata().ok())
+                .map(|file| file.len())
+                .sum::<u64>()
+        };
+        while child.try_wait().expect("a child can be asked").is_none() && grown() < bytes {
+            std::thread::yield_now();
+        }
+        bytes = grown() + 400_000;
+        let ended = child.try_wait().expect("a child can be asked").is_some();
+        if ended {
+            let answer = answer(child);
+            assert_eq!(answer.status, 0, "{answer:?}");
+            break;
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        kills += 1;
+    }
+    assert!(kills >= 3, "killed {kills} times");
+    sandbox.ok(["verify", "sqlite:larder.db", "sqlite:other.db"]);
+    assert_eq!(sandbox.ok(["verify", "sqlite:other.db", "--json"]).json()["faults"], serde_json::json!([]));
+    let again = sandbox.run(copy);
+    assert!(
+        again.status == 4 && again.error.contains("finished copy already") && again.error.contains("--again"),
+        "{again:?}"
+    );
+    sandbox.ok(["set", "more", "1"]);
+    sandbox.ok(["copy", "--again", "sqlite:larder.db", "sqlite:other.db"]);
+    sandbox.ok(["verify", "sqlite:larder.db", "sqlite:other.db"]);
+}
+
+#[test]
+fn what_cannot_be_moved_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(["set", "k", "1"]);
+    sandbox.ok(["--store", "sqlite:full.db", "set", "k", "1"]);
+    for (arguments, status, part) in [
+        (&["copy", "sqlite:larder.db"][..], 2, "Usage"),
+        (&["copy", "sqlite:none.db", "sqlite:new.db"], 3, "none.db"),
+        (&["copy", "sqlite:larder.db", "sqlite:full.db"], 4, "not empty"),
+        (&["copy", "sqlite:larder.db", "sqlite:larder.db"], 5, "same store"),
+        (&["copy", "sqlite:larder.db", "sqlite:new.db", "-n", "users"], 2, "--namespace"),
+        (&["diff", "sqlite:larder.db"], 2, "two URLs"),
+        (&["diff", "1", "sqlite:larder.db"], 2, "two URLs"),
+        (&["diff", "sqlite:larder.db", "sqlite:none.db"], 3, "none.db"),
+        (&["verify", "sqlite:none.db"], 3, "none.db"),
+    ] {
+        let answer = sandbox.run(arguments);
+        assert_eq!(answer.status, status, "{arguments:?}: {answer:?}");
+        assert!(answer.error.contains(part), "{arguments:?}: {answer:?}");
+    }
+    assert!(!sandbox.path("none.db").exists());
+}

@@ -1,0 +1,9 @@
+//! Moving stores, on memory and on SQLite, with a clock of the test's own.
+
+#![forbid(unsafe_code)]
+
+mod copies;
+mod ground;
+mod histories;
+mod stops;
+mod verifies;
