@@ -100,6 +100,13 @@ impl Range {
         Self { start: edge("larder:"), end: Some(edge("larder;")) }
     }
 
+    /// Everything else: what comes before that, and what comes behind it.
+    pub fn not_reserved() -> [Self; 2] {
+        let Self { start, end } = Self::reserved();
+        let before = Self { end: Some(start), ..Self::all() };
+        [before, Self { start: end.unwrap_or_else(|| Self::all().start), end: None }]
+    }
+
     /// The part of this range that comes after `address`.
     #[must_use]
     pub fn after(mut self, address: &Address) -> Self {

@@ -24,8 +24,8 @@ impl Limits {
     pub const FLOOR: Self =
         Self { value_bytes: 1024 * 1024, commit_writes: 64, commit_checks: 64, commit_bytes: 1280 * 1024 };
 
-    /// Checks beyond a caller's own that a store may add to keep its promises about namespaces.
-    pub const EXTRA_CHECKS: usize = 64;
+    /// Checks beyond a caller's own that a store may add to keep its promises: one for each namespace, and one for all of it.
+    pub const EXTRA_CHECKS: usize = 65;
 
     /// The largest version that can be restored: far beyond what anybody reaches, and far enough from the end of the
     /// numbers that counting on never runs over.

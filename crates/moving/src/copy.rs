@@ -48,6 +48,8 @@ pub struct Told {
     pub head: Option<Revision>,
     /// While an index is built, how many entries are in it.
     pub indexed: Option<u64>,
+    /// While source and target are compared, how many entries were looked at.
+    pub verified: Option<u64>,
 }
 
 /// What was copied.
@@ -150,7 +152,7 @@ impl<'a> Copy<'a> {
 
 impl Told {
     pub(crate) fn of(progress: &Progress) -> Self {
-        Self { progress: progress.clone(), entries: None, head: None, indexed: None }
+        Self { progress: progress.clone(), entries: None, head: None, indexed: None, verified: None }
     }
 }
 
@@ -246,7 +248,7 @@ async fn read(stored: &mut Stored) -> Result<Vec<Entry>> {
     let (mut entries, mut bytes) = (Vec::new(), 0);
     while entries.len() < GROUP_ENTRIES && bytes < GROUP_BYTES {
         let Some(mut page) = stored.next().await? else { break };
-        page.retain(|entry| is_taken(&entry.address.namespace));
+        page.retain(|entry| is_taken(&entry.address));
         bytes += page.iter().map(Entry::bytes).sum::<u64>();
         entries.append(&mut page);
     }

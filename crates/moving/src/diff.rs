@@ -90,7 +90,7 @@ impl Side {
     async fn peek(&mut self) -> Result<Option<&Entry>> {
         while self.page.peek().is_none() {
             let Some(mut page) = self.stored.next().await? else { return Ok(None) };
-            page.retain(|entry| is_taken(&entry.address.namespace) && !entry.is_expired(self.now));
+            page.retain(|entry| is_taken(&entry.address) && !entry.is_expired(self.now));
             self.page = page.into_iter().peekable();
         }
         Ok(self.page.peek())

@@ -38,7 +38,7 @@ pub async fn digests(
     let mut summing: Option<Summing> = None;
     let (mut stored, mut entries) = (store.stored(position, Range::all()), 0);
     while let Some(page) = stored.next().await? {
-        for entry in page.iter().filter(|entry| is_taken(&entry.address.namespace) && !entry.is_expired(now)) {
+        for entry in page.iter().filter(|entry| is_taken(&entry.address) && !entry.is_expired(now)) {
             if summing.as_ref().is_none_or(|summing| summing.namespace != entry.address.namespace) {
                 found.extend(summing.take().map(Summing::end));
             }

@@ -8,6 +8,7 @@
 //! | for whom | what |
 //! | --- | --- |
 //! | who wants the same store elsewhere | [`copy`](copy()), [`progress`](progress()) |
+//! | who wants it elsewhere while others write | [`migrate`](migrate()), [`follow_back`] |
 //! | who watched the source | [`place_of`], [`source_at`] |
 //! | who wants to know whether it is the same | [`digests`], [`diff`](diff()), [`verify`](verify()) |
 
@@ -18,6 +19,7 @@ mod diff;
 mod digest;
 mod follow;
 mod mapping;
+mod migrate;
 mod progress;
 mod replay;
 mod source;
@@ -28,5 +30,6 @@ pub use copy::{Copied, Copy, Told, copy};
 pub use diff::{StoreDiff, diff};
 pub use digest::{Digest, digests};
 pub use mapping::{place_of, source_at};
+pub use migrate::{Migrate, Migrated, follow_back, migrate};
 pub use progress::{Progress, Step, progress};
 pub use verify::{Verified, verify};

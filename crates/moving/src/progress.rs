@@ -6,8 +6,8 @@
 use std::sync::LazyLock;
 
 use larder_core::{
-    Action, Address, Check, Condition, Entry, Error, ErrorKind, Key, Lineage, MetadataChange, Namespace, Position, Result,
-    Revision, Store, StoreId, Timestamp, Value, Version, Write,
+    Action, Address, Check, Condition, Entry, Error, ErrorKind, Gate, Key, Lineage, MetadataChange, Namespace, Position,
+    Result, Revision, Store, StoreId, Timestamp, Value, Version, Write,
 };
 use serde::{Deserialize, Serialize};
 
@@ -189,9 +189,11 @@ pub async fn progress(store: &Store) -> Result<Option<Progress>> {
     Ok(Progress::load(store).await?.0)
 }
 
-/// Whether an entry of this namespace is taken along: what is about a store and not in it is not.
-pub(crate) fn is_taken(namespace: &Namespace) -> bool {
-    !matches!(namespace.as_str(), "larder:moving" | "larder:holds" | "larder:gate")
+/// Whether the entry at `address` is taken along: what is about a store and not in it is not.
+pub(crate) fn is_taken(address: &Address) -> bool {
+    let namespace = &address.namespace;
+    let about = || matches!(namespace.as_str(), "larder:moving" | "larder:holds") || address == Gate::address();
+    !namespace.is_reserved() || !about()
 }
 
 mod identity {

@@ -23,7 +23,7 @@ pub(crate) struct Replay {
 
 /// Whether `changes` touch anything that is taken along.
 pub(crate) fn concerns(changes: &[Change]) -> bool {
-    changes.iter().any(|change| is_taken(&change.address.namespace))
+    changes.iter().any(|change| is_taken(&change.address))
 }
 
 /// The addresses of what is taken along of `changes`, each once.
@@ -55,7 +55,7 @@ pub(crate) fn replay(changes: &[Change], at: Timestamp, stored: Option<&BTreeMap
 /// Each address that is taken along, in the order in which they come first, with what it held before and after.
 fn sides(changes: &[Change]) -> Vec<(&Address, Option<&Entry>, Option<&Entry>)> {
     let mut found: Vec<(&Address, Option<&Entry>, Option<&Entry>)> = Vec::with_capacity(changes.len());
-    for change in changes.iter().filter(|change| is_taken(&change.address.namespace)) {
+    for change in changes.iter().filter(|change| is_taken(&change.address)) {
         // A write over what has expired is two changes, one behind the other.
         match found.last_mut().filter(|(address, ..)| **address == change.address) {
             Some((_, _, after)) => *after = change.after.as_ref(),

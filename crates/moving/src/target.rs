@@ -57,7 +57,7 @@ impl<'a> Target<'a> {
     pub(crate) async fn begin(store: &'a Store, progress: Progress) -> Result<Self> {
         let (now, version) = (store.world().now(), Progress::load(store).await?.1);
         let found = store.engine().list(Scan { range: Range::all(), reverse: false, limit: 1000, now }).await?;
-        if let Some(first) = found.value.items.iter().find(|address| is_taken(&address.namespace)) {
+        if let Some(first) = found.value.items.iter().find(|address| is_taken(address)) {
             let message = format!("the target is not empty: it holds the key {first}, and a copy goes where nothing is");
             return Err(Error::new(ErrorKind::NotEmpty, message));
         }

@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeSet, future::IntoFuture, ops::RangeInclusive, sync::Arc};
 
-use super::{Scope, fold, namespaces};
+use super::{Scope, Store, fold, gate, namespaces};
 use crate::{
     address::Address,
-    commit::{Action, Check, Commit, Condition, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
+    commit::{Action, Check, Commit, Condition, Conflict, ExpiryChange, MetadataChange, Outcome, Part, Receipt, Write},
     error::{Error, ErrorKind, Result},
     id::{CommitId, Revision},
     key::IntoKey,
@@ -33,8 +33,19 @@ pub struct CommitBuilder<'a> {
     writes: Vec<Write>,
     /// The first thing that was wrong; told when the commit is awaited, before anything is sent.
     wrong: Option<Error>,
-    /// Whether writes are refused in a namespace that is being deleted; everybody's are but the deletion's own.
-    guarded: bool,
+    /// What it is refused by.
+    guard: Guard,
+}
+
+/// What a commit is refused by, whatever else it checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    /// The deletion of a namespace that it writes to, and the gate of the store.
+    Both,
+    /// The gate alone: this is the deletion's own.
+    Gate,
+    /// Nothing: it changes nothing that anybody could read, or works on the gate itself.
+    Nothing,
 }
 
 impl Scope {
@@ -49,7 +60,7 @@ impl Scope {
             // Most commits write one key; growing from nothing would make room for four.
             writes: Vec::with_capacity(1),
             wrong: None,
-            guarded: true,
+            guard: Guard::Both,
         }
     }
 }
@@ -149,7 +160,13 @@ impl<'a> CommitBuilder<'a> {
 
     /// For the deletion of a namespace, which writes where nobody else may.
     pub(super) fn unguarded(mut self) -> Self {
-        self.guarded = false;
+        self.guard = Guard::Gate;
+        self
+    }
+
+    /// For what goes on while a store is moved.
+    pub(super) fn ungated(mut self) -> Self {
+        self.guard = Guard::Nothing;
         self
     }
 
@@ -162,7 +179,7 @@ impl<'a> CommitBuilder<'a> {
         let scope = self.scope;
         let (commit, answers) = self.prepare()?;
         let id = commit.id;
-        answers.tell(id, scope.shared.committer.commit(commit).await?)
+        answers.told(scope, id, scope.shared.committer.commit(commit).await?).await
     }
 
     /// As [`Self::send`], for what is not urgent: nobody is to wait for it.
@@ -170,7 +187,7 @@ impl<'a> CommitBuilder<'a> {
         let scope = self.scope;
         let (commit, answers) = self.prepare()?;
         let id = commit.id;
-        answers.tell(id, scope.shared.committer.commit_along(commit).await?)
+        answers.told(scope, id, scope.shared.committer.commit_along(commit).await?).await
     }
 
     /// The commit as it is sent, and how to tell its answer.
@@ -185,8 +202,11 @@ impl<'a> CommitBuilder<'a> {
         let given_checks = checks.len();
         checks.extend(brought);
         let own_checks = checks.len();
+        let gated = self.guard != Guard::Nothing && !writes.is_empty();
+        checks.extend(gated.then(gate::is_open));
+        let gated_checks = checks.len();
         let mut guards = Vec::new();
-        if self.guarded {
+        if self.guard == Guard::Both {
             guards = namespaces_of(&writes);
             checks.extend(guards.iter().map(namespaces::not_being_deleted));
         }
@@ -197,13 +217,14 @@ impl<'a> CommitBuilder<'a> {
         let commit = Commit { id, now: scope.world().now(), checks, writes };
         scope.limits.verify(&commit)?;
         let sent = commit.writes.len();
-        Ok((commit, Answers { given, sent, given_checks, own_checks, guarded_checks, guards }))
+        Ok((commit, Answers { given, sent, given_checks, own_checks, gated_checks, guarded_checks, guards }))
     }
 }
 
 /// What is needed to tell the answer to a commit in the words of whoever gave it.
 ///
-/// Its checks are, in this order: those that were given, those that folding added, a guard for each namespace, and quotas.
+/// Its checks are, in this order: those that were given, those that folding added, the gate, a guard for each namespace, and
+/// quotas.
 #[derive(Debug)]
 pub(super) struct Answers {
     given: fold::Given,
@@ -211,13 +232,25 @@ pub(super) struct Answers {
     sent: usize,
     given_checks: usize,
     own_checks: usize,
+    gated_checks: usize,
     guarded_checks: usize,
     guards: Vec<Namespace>,
 }
 
 impl Answers {
     /// What the caller of the commit `id` is told.
-    pub(super) fn tell(&self, id: CommitId, outcome: Outcome) -> Result<Receipt> {
+    pub(super) async fn told(&self, scope: &Scope, id: CommitId, outcome: Outcome) -> Result<Receipt> {
+        match outcome {
+            Outcome::Conflicted(Conflict { part: Part::Check(index), .. })
+                if (self.own_checks..self.gated_checks).contains(&index) =>
+            {
+                Err(Store::closed(scope).await)
+            }
+            outcome => self.tell(id, outcome),
+        }
+    }
+
+    fn tell(&self, id: CommitId, outcome: Outcome) -> Result<Receipt> {
         match outcome {
             Outcome::Committed(receipt) if receipt.writes.len() != self.sent => {
                 Err(another_commit(id, receipt.writes.len(), self.sent))
@@ -227,8 +260,8 @@ impl Answers {
             }
             Outcome::Conflicted(conflict) => Err(match conflict.part {
                 Part::Check(index) if index >= self.guarded_checks => Error::quota(conflict),
-                Part::Check(index) if index >= self.own_checks => {
-                    namespaces::being_deleted(&self.guards[index - self.own_checks])
+                Part::Check(index) if index >= self.gated_checks => {
+                    namespaces::being_deleted(&self.guards[index - self.gated_checks])
                 }
                 Part::Check(index) if index >= self.given_checks => {
                     // The one check that folding adds: what annotates must find an entry.
@@ -246,15 +279,16 @@ fn another_commit(id: CommitId, found: usize, sent: usize) -> Error {
     Error::invalid(format!("the id {id} belongs to another commit: that one wrote {found} keys, this one writes {sent}"))
 }
 
-/// Each namespace that is written to, once; nearly always there is one.
+/// Each namespace that is written to and could be deleted, once; nearly always there is one at most.
 fn namespaces_of(writes: &[Write]) -> Vec<Namespace> {
-    let mut users = writes.iter().map(|write| &write.address.namespace).filter(|namespace| !namespace.is_reserved());
+    let guarded = |namespace: &&Namespace| !namespace.is_reserved() && !namespace.is_default();
+    let mut users = writes.iter().map(|write| &write.address.namespace).filter(guarded);
     let Some(first) = users.next() else { return Vec::new() };
     if users.all(|namespace| namespace == first) {
         return vec![first.clone()];
     }
-    let all: BTreeSet<&Namespace> = writes.iter().map(|write| &write.address.namespace).collect();
-    all.into_iter().filter(|namespace| !namespace.is_reserved()).cloned().collect()
+    let all: BTreeSet<&Namespace> = writes.iter().map(|write| &write.address.namespace).filter(guarded).collect();
+    all.into_iter().cloned().collect()
 }
 
 impl<'a> IntoFuture for CommitBuilder<'a> {

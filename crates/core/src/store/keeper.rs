@@ -135,7 +135,7 @@ impl Store {
     }
 
     async fn removal(&self, expired: &[Address], alone: bool) -> Result<Receipt> {
-        let mut commit = self.commit().unguarded();
+        let mut commit = self.commit().ungated();
         for address in expired {
             let check = Check::Key { address: address.clone(), condition: Condition::Absent };
             commit = commit.check_at(check).at(address.clone(), Action::Delete);

@@ -157,7 +157,7 @@ impl Store {
             if seen.is_nothing() {
                 return Err(Error::new(ErrorKind::NotFound, format!("there is no namespace {namespace:?}")));
             }
-            let marked = Address::new(DELETING.clone(), name(namespace));
+            let marked = marked(namespace);
             // Indexes go under the mark, so that who creates the namespace anew keeps those that are created with it.
             if let (Some(_), Some(mark)) = (&seen.empty, seen.mark)
                 && !seen.indexes.is_empty()
@@ -223,7 +223,7 @@ impl Store {
         let now = self.world().now();
         let range = Range::namespace(namespace);
         let found = self.engine().list(Scan { range: range.clone(), reverse: false, limit: 1, now }).await?;
-        let own = vec![registered(namespace), Address::new(DELETING.clone(), name(namespace))];
+        let own = vec![registered(namespace), marked(namespace)];
         let mut own = self.engine().get(own, now).await?.value.into_iter();
         let mut revision = || own.next().flatten().map(|entry| entry.revision);
         let unchanged = Check::Unchanged { range, since: found.revision, read_at: now };
@@ -287,6 +287,11 @@ fn registered(namespace: &Namespace) -> Address {
     Address::new(REGISTERED.clone(), name(namespace))
 }
 
+/// Where it says that a namespace is being deleted.
+pub(super) fn marked(namespace: &Namespace) -> Address {
+    Address::new(DELETING.clone(), name(namespace))
+}
+
 fn absent(within: &Namespace, namespace: &Namespace) -> Check {
     Check::Key { address: Address::new(within.clone(), name(namespace)), condition: Condition::Absent }
 }
@@ -299,8 +304,8 @@ fn still(address: Address, seen: Option<Revision>) -> Check {
 impl Scope {
     /// Refuses what would outlive a namespace that is being deleted.
     pub(super) async fn is_not_being_deleted(&self) -> Result<()> {
-        let mark = Address::new(DELETING.clone(), name(self.namespace()));
-        match self.engine().get(vec![mark], self.world().now()).await?.value.pop().flatten() {
+        match self.engine().get(vec![marked(self.namespace())], self.world().now()).await?.value.pop().flatten() {
+            Some(_) if self.namespace().is_default() => Err(Store::closed(self).await),
             Some(_) => Err(being_deleted(self.namespace())),
             None => Ok(()),
         }

@@ -33,10 +33,14 @@ impl CommitBuilder<'_> {
         loop {
             let id = commit.id;
             match scope.shared.committer.commit(commit.clone()).await {
-                Ok(outcome) => return answers.tell(id, outcome),
+                Ok(outcome) => match answers.told(scope, id, outcome).await {
+                    // A store that is being moved takes writes again in a moment, or says where it is.
+                    Err(error) if error.is_retryable() => patience.pause(error).await?,
+                    answer => return answer,
+                },
                 Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
                     match scope.resolved(id, &mut patience, error).await? {
-                        Some(receipt) => return answers.tell(id, Outcome::Committed(receipt)),
+                        Some(receipt) => return answers.told(scope, id, Outcome::Committed(receipt)).await,
                         // That id never happens any more.
                         None => commit.id = scope.world().commit_id(),
                     }

@@ -5,5 +5,6 @@
 mod copies;
 mod ground;
 mod histories;
+mod migrations;
 mod stops;
 mod verifies;
