@@ -128,6 +128,7 @@ pub(crate) enum Command {
     Commit(commit::CommitArguments),
     Txn(txn::TxnArguments),
     Copy(moving::copy::CopyArguments),
+    Migrate(moving::migrate::MigrateArguments),
     Verify(moving::verify::VerifyArguments),
     Import(import::ImportArguments),
     Export(export::ExportArguments),
@@ -136,6 +137,7 @@ pub(crate) enum Command {
     Ns(namespaces::NsCommand),
     Status(status::StatusArguments),
     Backup(backup::BackupArguments),
+    Restore(moving::restore::RestoreArguments),
     Bench(bench::BenchArguments),
     Completions(completions::CompletionsArguments),
 }

@@ -23,7 +23,7 @@ async fn answers(store: &Store) -> Result<Vec<Option<(ErrorKind, String)>>> {
     let other = Store::new(store.engine().clone(), store.world().clone());
     let new = other.in_namespace(&Namespace::new("new")?)?;
     let told = |answer: Result<()>| answer.err().map(|error| (error.kind(), error.message().to_owned()));
-    let mut transaction = store.begin().await?;
+    let mut transaction = store.begin(larder::Isolation::Serializable);
     transaction.set("t", "1")?;
     Ok(vec![
         told(store.set("k", "2").await.map(drop)),

@@ -4,8 +4,8 @@ use std::{fmt, future::IntoFuture, time::Duration};
 
 use futures_lite::future::zip;
 use larder_core::{
-    BoxFuture, Entry, Error, ErrorKind, Position, Range, Result, Revision, Store, Stored, engine::EngineStatus,
-    index::IndexState,
+    BoxFuture, Entry, Error, ErrorKind, Index, Namespace, Position, Range, Result, Revision, Store, Stored,
+    engine::EngineStatus, index::IndexState,
 };
 
 use crate::{
@@ -140,7 +140,7 @@ impl<'a> Copy<'a> {
             follow(self.source, &mut target, &mut holding, Some(until), &mut tell).await?;
             target.mark(target.progress.clone().on(Step::Indexes)).await?;
         }
-        let indexes = indexes(self.source, &mut target, &mut holding, &mut self.told).await?;
+        let indexes = indexes(self.source, &target, &mut self.told).await?;
         if target.progress.step != Step::Done {
             target.mark(target.progress.clone().on(Step::Done)).await?;
         }
@@ -256,7 +256,7 @@ async fn read(stored: &mut Stored) -> Result<Vec<Entry>> {
 }
 
 /// The commits that bring `entries` into the target.
-fn loads(target: &Target<'_>, entries: Vec<Entry>) -> Result<Vec<Load>> {
+pub(crate) fn loads(target: &Target<'_>, entries: Vec<Entry>) -> Result<Vec<Load>> {
     let limits = target.limits;
     let writes_max = COMMIT_WRITES_MAX.min(limits.commit_writes - 1);
     let bytes_max = COMMIT_BYTES_MAX.min(limits.commit_bytes - PROGRESS_BYTES);
@@ -289,28 +289,30 @@ fn loads(target: &Target<'_>, entries: Vec<Entry>) -> Result<Vec<Load>> {
 }
 
 /// Builds in the target what indexes the source has. How many that are.
-pub(crate) async fn indexes(
-    source: &Store,
-    target: &mut Target<'_>,
-    holding: &mut Holding<'_>,
-    told: &mut (dyn FnMut(&Told) + Send),
-) -> Result<u64> {
+pub(crate) async fn indexes(source: &Store, target: &Target<'_>, told: &mut (dyn FnMut(&Told) + Send)) -> Result<u64> {
     let Some(indexes) = source.engine().indexes() else { return Ok(0) };
     let found = indexes.list(None).await?.into_iter().filter(|status| status.state != IndexState::Dropped);
-    let mut count = 0;
-    for wanted in found {
+    build(found.map(|status| (status.namespace, status.index)).collect(), target, told).await
+}
+
+/// Builds these indexes in the target, as far as they are not there. How many they are.
+pub(crate) async fn build(
+    wanted: Vec<(Namespace, Index)>,
+    target: &Target<'_>,
+    told: &mut (dyn FnMut(&Told) + Send),
+) -> Result<u64> {
+    let count = wanted.len() as u64;
+    for (namespace, index) in wanted {
         let Some(own) = target.store.engine().indexes() else {
             let engine = target.store.engine().capabilities().engine;
-            return Err(Error::new(ErrorKind::Unsupported, format!("the source has indexes, and {engine} keeps none")));
+            return Err(Error::new(ErrorKind::Unsupported, format!("there are indexes to build, and {engine} keeps none")));
         };
-        count += 1;
-        let mut status = Some(own.create(wanted.namespace.clone(), wanted.index.clone()).await?);
+        let mut status = Some(own.create(namespace, index).await?);
         while let Some(found) = status.take().filter(|status| status.state != IndexState::Ready) {
             if let IndexState::Building { entries, .. } = found.state {
                 told(&Told { indexed: Some(entries), ..Told::of(&target.progress) });
             }
             status = own.advance(found.id, INDEX_STEP, target.store.world().now()).await?;
-            holding.renew(target.progress.position()).await?;
         }
     }
     Ok(count)

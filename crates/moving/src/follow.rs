@@ -23,10 +23,10 @@ const TRIES_MAX: usize = 10;
 
 /// A commit of the source.
 #[derive(Debug)]
-struct Made {
-    revision: Revision,
-    at: Timestamp,
-    changes: Vec<Change>,
+pub(crate) struct Made {
+    pub(crate) revision: Revision,
+    pub(crate) at: Timestamp,
+    pub(crate) changes: Vec<Change>,
 }
 
 /// Follows the log of `source` up to and with `until`, or as far as it goes. The head that was met.
@@ -59,13 +59,13 @@ pub(crate) async fn follow(
     Ok(head)
 }
 
-async fn read(source: &Store, after: Position) -> Result<Changes> {
+pub(crate) async fn read(source: &Store, after: Position) -> Result<Changes> {
     let query = ChangesQuery { limit: CHANGES_AT_ONCE, ..ChangesQuery::after(after.lineage, after.revision) };
     source.engine().changes(query).await
 }
 
 /// The commits of which `changes` are, up to `end`, without those that touch nothing that is taken along.
-fn commits(changes: Vec<Change>, end: Revision) -> VecDeque<Made> {
+pub(crate) fn commits(changes: Vec<Change>, end: Revision) -> VecDeque<Made> {
     let mut made = VecDeque::new();
     let mut changes = changes.into_iter().take_while(|change| change.revision <= end).peekable();
     while let Some(first) = changes.next() {
@@ -80,7 +80,7 @@ fn commits(changes: Vec<Change>, end: Revision) -> VecDeque<Made> {
 }
 
 /// Repeats `made` in order.
-async fn repeat(target: &mut Target<'_>, mut made: VecDeque<Made>) -> Result<()> {
+pub(crate) async fn repeat(target: &mut Target<'_>, mut made: VecDeque<Made>) -> Result<()> {
     while !made.is_empty() {
         let mut loads = Vec::with_capacity(made.len());
         let mut progress = target.progress.clone();

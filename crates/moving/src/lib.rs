@@ -9,11 +9,13 @@
 //! | --- | --- |
 //! | who wants the same store elsewhere | [`copy`](copy()), [`progress`](progress()) |
 //! | who wants it elsewhere while others write | [`migrate`](migrate()), [`follow_back`] |
+//! | who wants it in a file | [`backup`](backup()), [`restore`](restore()), [`inspect`] |
 //! | who watched the source | [`place_of`], [`source_at`] |
 //! | who wants to know whether it is the same | [`digests`], [`diff`](diff()), [`verify`](verify()) |
 
 #![forbid(unsafe_code)]
 
+mod archive;
 mod copy;
 mod diff;
 mod digest;
@@ -26,6 +28,7 @@ mod source;
 mod target;
 mod verify;
 
+pub use archive::{BackedUp, Backup, Header, Restore, Restored, backup, inspect, restore};
 pub use copy::{Copied, Copy, Told, copy};
 pub use diff::{StoreDiff, diff};
 pub use digest::{Digest, digests};

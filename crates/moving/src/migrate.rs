@@ -79,13 +79,13 @@ impl<'a> Migrate<'a> {
         let name = hold_name(&self::status(self.target).await?);
         let mut holding = Holding::begin(self.source, name, target.progress.position()).await?;
         entries(self.source, &status, &mut target, &mut holding, &mut self.told).await?;
-        indexes(self.source, &mut target, &mut holding, &mut self.told).await?;
+        indexes(self.source, &target, &mut self.told).await?;
         if target.progress.step != Step::Commits {
             target.mark(target.progress.clone().on(Step::Commits)).await?;
         }
         self.follow(&mut target, &mut holding, None).await?;
         let verified = self.verify(&target).await?;
-        indexes(self.source, &mut target, &mut holding, &mut self.told).await?;
+        indexes(self.source, &target, &mut self.told).await?;
         self.follow(&mut target, &mut holding, None).await?;
         let paused = self.change_over(&mut target, &mut holding).await?;
         holding.end().await;

@@ -67,6 +67,8 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Result<(), F
         Command::Commit(arguments) => commit::run(session, arguments).await,
         Command::Txn(_) => txn::run(session).await,
         Command::Copy(arguments) => moving::copy::run(session, arguments).await,
+        Command::Migrate(arguments) => moving::migrate::run(session, arguments).await,
+        Command::Restore(arguments) => moving::restore::run(session, arguments).await,
         Command::Verify(arguments) => moving::verify::run(session, arguments).await,
         Command::Import(arguments) => import::run(session, arguments).await,
         Command::Export(arguments) => export::run(session, arguments).await,

@@ -68,7 +68,7 @@ fn a_copy_with_its_log_tells_the_same_history() {
         let found = sandbox.ok(["--store", store, "history", "greeting", "--json"]);
         let row = |line: &str| {
             let mut row: serde_json::Value = serde_json::from_str(line).expect("a line of history");
-            for side in ["", "/before", "/after"] {
+            for side in ["", "/entry", "/previous"] {
                 if let Some(side) = row.pointer_mut(side).and_then(serde_json::Value::as_object_mut) {
                     side.remove("revision");
                 }
@@ -106,8 +106,9 @@ fn a_copy_that_is_killed_is_gone_on_with() {
         bytes = grown() + 400_000;
         let ended = child.try_wait().expect("a child can be asked").is_some();
         if ended {
+            // It may have been done already when it was killed.
             let answer = answer(child);
-            assert_eq!(answer.status, 0, "{answer:?}");
+            assert!(answer.status == 0 || answer.error.contains("finished copy already"), "{answer:?}");
             break;
         }
         child.kill().expect("it can be killed");

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backups;
 mod copies;
 mod ground;
 mod histories;

@@ -181,8 +181,8 @@ async fn a_migration_that_dies_anywhere_is_gone_on_with() -> Result<()> {
 #[tokio::test]
 async fn one_that_died_at_the_last_step_ends_well() -> Result<()> {
     let (source, target) = (filled("memory:", 10).await?, larder::open("memory:").await?);
-    // Two commits a run: the last one dies with its third, which is the one that says that it is done.
-    let (mut life, mut closed) = (3, 0);
+    // Three commits a run: the last one dies with its fourth, which is the one that says that it is done.
+    let (mut life, mut closed) = (4, 0);
     loop {
         let dying: Arc<Dying> = Dying::after(target.engine(), life, false, Limits::FLOOR);
         let below: Arc<dyn Engine> = dying.clone();
@@ -197,7 +197,7 @@ async fn one_that_died_at_the_last_step_ends_well() -> Result<()> {
                 closed += usize::from(matches!(source.gate().await?, Gate::Moved { .. }));
                 // Dead before that, it holds nobody up.
                 assert!(closed == 1 || source.set("k", "v").await.is_ok());
-                life = if closed == 1 { 99 } else { 3 };
+                life = if closed == 1 { 99 } else { 4 };
             }
         }
     }

@@ -2,6 +2,8 @@
 
 pub(crate) mod compare;
 pub(crate) mod copy;
+pub(crate) mod migrate;
+pub(crate) mod restore;
 pub(crate) mod telling;
 pub(crate) mod verify;
 

@@ -42,6 +42,9 @@ impl Telling {
         let first = *self.first.get_or_insert(arrived);
         let rate = (arrived - first) as f64 / self.began.elapsed().as_secs_f64();
         self.show(|| match (progress.step, told.indexed) {
+            _ if told.verified.is_some() => {
+                format!("{} compared", counted(told.verified.unwrap_or(0), "entry", "entries"))
+            }
             (_, Some(entries)) => format!("{} in the index", counted(entries, "entry", "entries")),
             (Step::Entries, _) => {
                 let all = told.entries.map_or_else(String::new, |all| format!(" of {}", grouped(all.max(progress.entries))));
