@@ -150,3 +150,116 @@ fn what_cannot_be_moved_is_refused() {
     }
     assert!(!sandbox.path("none.db").exists());
 }
+
+#[test]
+fn a_backup_is_restored_and_a_damaged_one_is_not() {
+    let sandbox = Sandbox::new();
+    varied(&sandbox);
+    let full = sandbox.ok(["backup", "full.larder", "--json"]).json();
+    let through = full["revision"].as_u64().expect("a revision").to_string();
+    sandbox.ok(["set", "greeting", "3"]);
+    sandbox.ok(["backup", "more.larder", "--since", &through]);
+    assert!(sandbox.ok(["restore", "--check", "full.larder", "more.larder"]).text().contains("goes on top of"));
+
+    sandbox.ok(["--store", "sqlite:both.db", "restore", "full.larder", "more.larder"]);
+    sandbox.ok(["verify", "sqlite:larder.db", "sqlite:both.db"]);
+    sandbox.ok(["--store", "sqlite:then.db", "restore", "full.larder", "more.larder", "--to", &through]);
+    let then = |store: &[&str]| sandbox.ok([store, &["get", "greeting"]].concat()).bytes;
+    assert_eq!(then(&["--store", "sqlite:then.db"]), br#"{"hello": "you"}"#);
+    assert_eq!(then(&["--store", "sqlite:both.db"]), b"3");
+    assert_eq!(sandbox.ok(["--store", "sqlite:both.db", "history", "greeting"]).lines().len(), 3);
+
+    let whole = std::fs::read(sandbox.path("full.larder")).expect("it can be read");
+    sandbox.write("cut.larder", &whole[..whole.len() - 1]);
+    sandbox.ok(["backup", "store.db"]);
+    for (arguments, status, part) in [
+        (&["restore", "cut.larder"][..], 8, "was cut off"),
+        (&["restore", "more.larder"], 5, "goes on top of one"),
+        (&["restore", "store.db"], 5, "it is a store: use it with --store sqlite:store.db"),
+        (&["restore", "none.larder"], 3, "none.larder"),
+        (&["restore", "full.larder", "--to", "9999"], 5, "is not in the backup"),
+        (&["restore"], 2, "Usage"),
+    ] {
+        let answer = sandbox.run([&["--store", "sqlite:new.db"], arguments].concat());
+        assert_eq!(answer.status, status, "{arguments:?}: {answer:?}");
+        assert!(answer.error.contains(part), "{arguments:?}: {answer:?}");
+    }
+    assert_eq!(sandbox.run(["restore", "full.larder"]).status, 4, "there is something in the store");
+    assert_eq!(sandbox.run(["backup", "full.larder"]).status, 4, "never written over");
+    assert_eq!(std::fs::read(sandbox.path("full.larder")).expect("it can be read"), whole);
+    assert_eq!(sandbox.run(["backup", "x.db", "--since", "1"]).status, 2);
+}
+
+/// Four writers, each write a process of its own; the migration is killed three times; each write that was acknowledged is there, once.
+fn moved_under_writers(to: &str) {
+    let sandbox = Sandbox::new();
+    let lines: String = (0..5_000).map(|id| format!("{{\"id\":\"{id:05}\",\"n\":{}}}\n", id * 7)).collect();
+    sandbox.feed(lines, ["import", "--key", "id", "-"]);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let writer = |name: &'static str| {
+        let (mut acknowledged, mut store) = (0, "sqlite:larder.db");
+        while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            let answer = sandbox.run(["--store", store, "add", name, "1", "-n", "users"]);
+            match answer.status {
+                0 => acknowledged += 1,
+                // Paused.
+                7 if answer.error.contains("for a moment") => {}
+                5 if answer.error.contains("has moved to") => store = to,
+                _ => panic!("{answer:?}"),
+            }
+        }
+        (name, acknowledged)
+    };
+    let moved = std::thread::scope(|scope| {
+        let writers = ["a", "b", "c", "d"].map(|name| scope.spawn(move || writer(name)));
+        let migrate = ["migrate", "sqlite:larder.db", to, "--live", "--json"];
+        for lines in [5, 25, 60] {
+            // Killed after others have written so much more.
+            let began: u64 = sandbox.ok(["status", "--json"]).json()["revision"].as_u64().expect("a revision");
+            let mut child = sandbox.command(migrate).spawn().expect("the program starts");
+            while child.try_wait().expect("a child can be asked").is_none()
+                && sandbox.ok(["status", "--json"]).json()["revision"].as_u64().expect("a revision") < began + lines
+            {
+            }
+            child.kill().expect("it can be killed");
+            child.wait().expect("it ends");
+        }
+        let moved = sandbox.run(migrate);
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        for writer in writers {
+            let (name, acknowledged) = writer.join().expect("a writer ends");
+            let found = sandbox.ok(["--store", to, "get", name, "-n", "users"]);
+            assert_eq!(found.text().trim(), acknowledged.to_string(), "{name}");
+            assert!(acknowledged > 10, "{name} wrote {acknowledged} times");
+        }
+        moved
+    });
+    if moved.status == 0 {
+        println!("{}", moved.text());
+        let row = moved.json();
+        assert_eq!(row["entries"].as_u64(), Some(5_000));
+        assert!(row["paused_ms"].is_null() || row["paused_ms"].as_u64().is_some(), "{row}");
+    } else {
+        assert!(moved.error.contains("has moved to"), "killed right behind its end: {moved:?}");
+    }
+    let late = sandbox.run(["set", "k", "1"]);
+    assert!(late.status == 5 && late.error.contains("has moved to"), "{late:?}");
+    assert!(!late.error.contains(to) || !to.contains("://"), "where it is, and not the password: {late:?}");
+}
+
+#[test]
+fn a_migration_that_is_killed_loses_nothing() {
+    moved_under_writers("sqlite:other.db");
+}
+
+#[test]
+fn a_migration_to_postgresql_that_is_killed_loses_nothing() {
+    let Some(schema) = Schema::fresh("migrates") else { return };
+    moved_under_writers(&schema.url());
+}
+
+#[test]
+fn a_migration_to_redis_that_is_killed_loses_nothing() {
+    let Some(url) = crate::redis::fresh("migrates") else { return };
+    moved_under_writers(&url);
+}

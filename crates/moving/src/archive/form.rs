@@ -219,3 +219,50 @@ impl Block {
 fn odd(what: &str) -> Error {
     Error::new(ErrorKind::Corrupt, format!("a block of the backup {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(value: &'static str) -> Entry {
+        Entry {
+            address: Address::new(Namespace::default(), Key::new("k").expect("valid")),
+            value: Value::from_stored(value, ContentKind::Json, "seal".parse().expect("valid")),
+            version: Version::new(2),
+            revision: Revision::ZERO,
+            created_at: Timestamp::from_millis_saturating(1),
+            updated_at: Timestamp::from_millis_saturating(2),
+            expires_at: Some(Timestamp::from_millis_saturating(3)),
+            metadata: Metadata::parse(b"{\"m\":1}").expect("valid"),
+        }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The bytes are a form that later versions read: another one is another number in [`FORM`].
+    #[test]
+    fn the_form_is_this_to_the_byte() {
+        let mut bytes = Vec::new();
+        put_entry(&mut bytes, &entry("v"));
+        let address = "0000000764656661756c74000000016b";
+        let rest = "0000000000000002000000000000000100000000000000020000000000000003";
+        assert_eq!(hex(&bytes), format!("{address}{rest}0000000176000000077b226d223a317d000000047365616c01"));
+        assert_eq!(Block::new(bytes).entry().expect("it is read"), entry("v"));
+
+        let (at, revision) = (Timestamp::from_millis_saturating(4), Revision::new(5));
+        let before = Entry { value: Value::opaque(""), metadata: Metadata::default(), expires_at: None, ..entry("v") };
+        let change = |kind, before, after| Change { revision, at, kind, address: entry("v").address, before, after };
+        let changes =
+            vec![change(ChangeKind::Expired, Some(before), None), change(ChangeKind::Created, None, Some(entry("w")))];
+        let mut bytes = Vec::new();
+        put_commit(&mut bytes, &Made { revision, at, changes: changes.clone() });
+        let begin = format!("0000000000000005000000000000000400000002{address}0301");
+        assert!(hex(&bytes).starts_with(&begin), "{}", hex(&bytes));
+        let mut block = Block::new(bytes);
+        assert_eq!(block.commit().expect("it is read").changes, changes);
+        assert!(block.is_over());
+        assert_eq!(hex(&checksum(&[0; 32], 2, 3, b"abc"))[..16], *"1a21e5f7f0f8e187");
+    }
+}

@@ -1,7 +1,9 @@
 //! Copies: everything arrives, as of one moment, and nothing else does.
 
+use std::time::Duration;
+
 use larder_conformance::TestWorld;
-use larder_core::{ErrorKind, Result, Store};
+use larder_core::{ErrorKind, Result, Retention, Store};
 use larder_moving::{Step, copy, digests, verify};
 
 use crate::ground::{Chance, On, fill, fresh, namespace, now, step};
@@ -115,5 +117,26 @@ async fn a_copy_goes_where_nothing_is() -> Result<()> {
     source.store.set("k", "v3").await?;
     assert_eq!(refused(copy(&source.store, &target.store).again(true).await), Err(ErrorKind::InvalidState));
     assert_eq!(target.store.get("k").await?.expect("it is there").value.bytes(), "mine");
+    Ok(())
+}
+
+/// A lease is renewed in time, and the copy hears of that after its own sweeper has removed it: it is there again, as it is.
+#[tokio::test]
+async fn what_was_swept_too_early_comes_back_as_it_was() -> Result<()> {
+    let world = TestWorld::new(7);
+    let (source, target) = (fresh(On::Memory, &world).await, fresh(On::Sqlite, &world).await);
+    let second = Duration::from_secs(1);
+    source.store.set("lease", "a").ttl(second).await?;
+    source.store.set("lease", "b").ttl(second).await?;
+    copy(&source.store, &target.store).await?;
+    world.step(second / 2);
+    source.store.touch("lease", Some(10 * second)).await?;
+    source.store.set("other", "1").await?;
+    world.step(second);
+    assert_eq!(target.store.keep(Retention::default()).await?.expired, 1);
+    let copied = copy(&source.store, &target.store).again(true).await?;
+    assert_eq!(copied.progress.commits, 2);
+    assert_eq!(target.store.get("lease").await?.expect("it is there again").version.get(), 3);
+    assert_eq!(now(&source.store).await, now(&target.store).await);
     Ok(())
 }
