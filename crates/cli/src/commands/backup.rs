@@ -111,15 +111,13 @@ async fn archive(session: &mut Session, store: &Store, arguments: BackupArgument
     });
     let (entries, commits) = (counted(taken.entries, "entry", "entries"), counted(taken.commits, "commit", "commits"));
     let (bytes, took) = (size(taken.bytes), seconds(telling.took()));
-    let what = if since.is_some() {
-        format!("what came after revision {base}")
-    } else {
-        format!("{entries} as of revision {base}")
+    let what = match since {
+        Some(_) => format!("{commits} after revision {base} up to {through}"),
+        None if taken.commits == 0 => format!("{entries} of revision {through}"),
+        None => format!("{entries} of revision {base} and {commits} up to revision {through}"),
     };
-    let text = format!(
-        "backed up {what} and {commits} up to revision {through} to {}, {bytes}, in {took}\n\nNext time, only what is new:\n  {} backup FILE --since {through}",
-        file.display(),
-        session.call()
-    );
+    let call = session.call();
+    let next = format!("Next time, only what is new:\n  {call} backup FILE --since {through}");
+    let text = format!("backed up {what} to {}, {bytes}, in {took}\n\n{next}", file.display());
     Ok(session.output.done(&row, text)?)
 }

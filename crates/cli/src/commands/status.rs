@@ -1,7 +1,7 @@
 //! `status`: how the store is, for people and for monitors.
 
 use clap::Args;
-use larder::{engine::Reach, without_password};
+use larder::{Gate, engine::Reach, without_password};
 use serde::Serialize;
 
 use crate::{
@@ -30,11 +30,17 @@ struct StatusRow<'a> {
     namespaces: u64,
     oldest: u64,
     changes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_to: Option<String>,
 }
 
 pub(crate) async fn run(session: &mut Session) -> Result<(), Failure> {
     let store = session.open(Missing::Tell).await?;
     let status = store.status().await?;
+    let moved_to = match store.gate().await? {
+        Gate::Moved { to } => Some(to),
+        Gate::Open | Gate::Paused { .. } => None,
+    };
     let row = StatusRow {
         healthy: true,
         engine: status.engine,
@@ -53,6 +59,7 @@ pub(crate) async fn run(session: &mut Session) -> Result<(), Failure> {
         namespaces: status.namespaces,
         oldest: status.oldest.get(),
         changes: status.changes,
+        moved_to,
     };
     let url = without_password(&session.settings.store).into_owned();
     let output = &mut session.output;
@@ -78,6 +85,9 @@ pub(crate) async fn run(session: &mut Session) -> Result<(), Failure> {
         ("id", format!("{}, lineage {}", row.store, row.lineage)),
     ] {
         output.line(format_args!("{name:<11}{text}"))?;
+    }
+    if let Some(to) = &row.moved_to {
+        output.line(format_args!("moved to   {to}; no writes here any more"))?;
     }
     Ok(())
 }

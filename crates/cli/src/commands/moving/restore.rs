@@ -47,11 +47,11 @@ pub(crate) async fn run(session: &mut Session, arguments: RestoreArguments) -> R
             let (base, through) = (header.base().revision.get(), header.through().get());
             let row = json!({ "file": file.to_string_lossy(), "full": header.full, "store": header.store(), "oldest": base, "revision": through });
             let kind = if header.full {
-                "a full backup, restored to revisions from"
+                format!("a full backup, to be restored to any revision from {base} to {through}")
             } else {
-                "goes on top of one that reaches up to revision"
+                format!("what came after revision {base}, up to {through}")
             };
-            let text = format!("{} is whole: {kind} {base} to {through}, of store {}", file.display(), header.store());
+            let text = format!("{} is whole: {kind} of store {}", file.display(), header.store());
             session.output.done(&row, text)?;
         }
         return Ok(());

@@ -12,7 +12,7 @@ use crate::{
     commands::holding::Holding,
     failure::Failure,
     session::{Missing, Session},
-    text::{counted, grouped, one_line, size},
+    text::{counted, one_line, size},
 };
 
 /// The exit status of what is not the same, or not as it has to be.
@@ -124,7 +124,7 @@ async fn against(
 
 fn line(digest: &Digest, sign: &str) -> String {
     let name = one_line(digest.namespace.as_str());
-    format!("{sign} {digest}  {name}\t{} entries, {}", grouped(digest.entries), size(digest.bytes))
+    format!("{sign} {digest}  {name}\t{}, {}", counted(digest.entries, "entry", "entries"), size(digest.bytes))
 }
 
 fn as_json(digest: &Digest) -> serde_json::Value {
