@@ -37,7 +37,7 @@ async fn writer(stores: Vec<Store>, number: usize, stop: Arc<AtomicBool>) -> Res
 }
 
 /// Who watches: the old store until it has moved, then the new one from the same place on. All that came, in order.
-async fn watcher(stores: Vec<Store>, from: Position, stop: Arc<AtomicBool>) -> Result<Vec<Vec<(String, u64)>>> {
+async fn watcher(stores: Vec<Store>, from: Position, stop: Arc<AtomicBool>) -> Result<Seen> {
     let (mut seen, mut position, mut at) = (Vec::new(), from, 0);
     loop {
         let mut watch = stores[at].watch_all().resume(position).start().await?;
@@ -66,10 +66,13 @@ async fn watcher(stores: Vec<Store>, from: Position, stop: Arc<AtomicBool>) -> R
     }
 }
 
+/// Commits, each with the keys that it wrote and their versions.
+type Seen = Vec<Vec<(String, u64)>>;
+
 struct Crew {
     stop: Arc<AtomicBool>,
     writers: Vec<JoinHandle<Result<BTreeMap<String, u64>>>>,
-    watchers: Vec<JoinHandle<Result<Vec<Vec<(String, u64)>>>>>,
+    watchers: Vec<JoinHandle<Result<Seen>>>,
 }
 
 impl Crew {

@@ -7,9 +7,10 @@ use std::sync::{
 
 use larder_conformance::TestWorld;
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Limits, Namespace,
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Index, Limits, Namespace,
     Outcome, Range, Result, Snapshot, Store, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Capabilities, EngineStatus, Indexes, Page, Resolution, Scan},
+    engine::{Capabilities, EngineStatus, IndexWalk, Indexes, Page, Resolution, Scan, Walked},
+    index::{IndexId, IndexStatus, Span},
 };
 use larder_moving::copy;
 
@@ -22,11 +23,18 @@ pub(crate) struct Dying {
     left: AtomicUsize,
     answer_lost: bool,
     limits: Limits,
+    /// Whether it counts wrong, and loses a row of each page of an index.
+    lies: bool,
 }
 
 impl Dying {
+    pub(crate) fn lying(below: &Arc<dyn Engine>) -> Arc<Self> {
+        let limits = Limits::FLOOR;
+        Arc::new(Self { below: below.clone(), left: AtomicUsize::new(usize::MAX), answer_lost: false, limits, lies: true })
+    }
+
     pub(crate) fn after(below: &Arc<dyn Engine>, commits: usize, answer_lost: bool, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { below: below.clone(), left: AtomicUsize::new(commits), answer_lost, limits })
+        Arc::new(Self { below: below.clone(), left: AtomicUsize::new(commits), answer_lost, limits, lies: false })
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -78,7 +86,12 @@ impl Engine for Dying {
         self.below.undo(undo)
     }
     fn usage(&self, namespace: Namespace) -> BoxFuture<'_, Result<Snapshot<Usage>>> {
-        self.below.usage(namespace)
+        let lie = u64::from(self.lies);
+        Box::pin(async move {
+            let mut usage = self.below.usage(namespace).await?;
+            usage.value.bytes += lie;
+            Ok(usage)
+        })
     }
     fn trim(&self, trim: Trim) -> BoxFuture<'_, Result<Trimmed>> {
         self.below.trim(trim)
@@ -93,7 +106,38 @@ impl Engine for Dying {
         self.below.close()
     }
     fn indexes(&self) -> Option<&dyn Indexes> {
-        self.below.indexes()
+        if self.lies { Some(self) } else { self.below.indexes() }
+    }
+}
+
+impl Dying {
+    fn own(&self) -> &dyn Indexes {
+        self.below.indexes().expect("the engine below keeps indexes")
+    }
+}
+
+impl Indexes for Dying {
+    fn list(&self, namespace: Option<Namespace>) -> BoxFuture<'_, Result<Vec<IndexStatus>>> {
+        self.own().list(namespace)
+    }
+    fn create(&self, namespace: Namespace, index: Index) -> BoxFuture<'_, Result<IndexStatus>> {
+        self.own().create(namespace, index)
+    }
+    fn drop(&self, id: IndexId) -> BoxFuture<'_, Result<bool>> {
+        self.own().drop(id)
+    }
+    fn advance(&self, id: IndexId, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Option<IndexStatus>>> {
+        self.own().advance(id, limit, now)
+    }
+    fn walk(&self, walk: IndexWalk) -> BoxFuture<'_, Result<Option<Snapshot<Walked>>>> {
+        Box::pin(async move {
+            let mut found = self.own().walk(walk).await?;
+            found.iter_mut().for_each(|page| drop(page.value.items.pop()));
+            Ok(found)
+        })
+    }
+    fn estimate(&self, id: IndexId, spans: Vec<Span>, most: usize) -> BoxFuture<'_, Result<usize>> {
+        self.own().estimate(id, spans, most)
     }
 }
 

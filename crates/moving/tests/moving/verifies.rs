@@ -1,10 +1,15 @@
 //! Verifying: what differs is told, and what is broken too.
 
+use std::{sync::Arc, time::Duration};
+
 use larder_conformance::TestWorld;
-use larder_core::{Range, Result};
+use larder_core::{Index, Range, Result, Store, Value};
 use larder_moving::{copy, diff, verify};
 
-use crate::ground::{On, fill, fresh, namespace, now};
+use crate::{
+    ground::{On, fill, fresh, namespace, now},
+    stops::Dying,
+};
 
 #[tokio::test]
 async fn what_differs_is_told_and_nothing_else() -> Result<()> {
@@ -53,5 +58,59 @@ async fn a_store_is_what_it_says() -> Result<()> {
             now(&place.store).await.iter().filter(|digest| !digest.namespace.is_reserved()).collect::<Vec<_>>()
         );
     }
+    Ok(())
+}
+
+/// A store that counts wrong and an index that has lost rows are found out.
+#[tokio::test]
+async fn a_store_that_lies_is_found_out() -> Result<()> {
+    let world = TestWorld::new(4);
+    let place = fresh(On::Memory, &world).await;
+    let users = place.store.in_namespace(&namespace("users"))?;
+    users.create_index(Index::on("n")?).await?;
+    users.set("k", "{\"n\":1}").await?;
+    let lying = Store::new(Dying::lying(place.store.engine()), Arc::new(world.clone()));
+    let faults = verify(&lying, |_| ()).await?.faults;
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].contains("holds 1 entries of 8 bytes, and counts 1 of 9"), "{faults:?}");
+    assert!(faults[1].contains("index on n of the namespace \"users\" has 0 rows where the entries make 1"), "{faults:?}");
+    Ok(())
+}
+
+/// Each part of an entry is in the digest, and what stands beside it is not taken for it.
+#[tokio::test]
+async fn a_digest_tells_every_part_apart() -> Result<()> {
+    let world = TestWorld::new(5);
+    let mut found = Vec::new();
+    for at in 0..9 {
+        let store = fresh(On::Memory, &world).await.store;
+        let metadata = larder_core::Metadata::parse(if at == 1 { b"{\"a\":1}" } else { b"{}" })?;
+        let (key, value) = match at {
+            2 => ("kv", Value::opaque("")),
+            3 => ("", Value::opaque("")),
+            4 => ("k", Value::from_stored("v", larder_core::ContentKind::Json, "".parse()?)),
+            5 => ("k", Value::from_stored("v", larder_core::ContentKind::Opaque, "zip".parse()?)),
+            _ => ("k", Value::opaque("v")),
+        };
+        if !key.is_empty() {
+            let set = store.set(key, value.clone()).metadata(metadata);
+            if at == 6 {
+                set.ttl(Duration::from_secs(1)).await?
+            } else {
+                set.await?
+            };
+        }
+        if at == 7 {
+            store.set(key, value.clone()).await?;
+        }
+        if at == 8 {
+            store.delete(key).await?;
+            world.step(Duration::from_millis(1));
+            store.set(key, value).await?;
+        }
+        found.push(now(&store).await.first().map(ToString::to_string));
+    }
+    let different: std::collections::BTreeSet<_> = found.iter().collect();
+    assert_eq!(different.len(), found.len(), "{found:#?}");
     Ok(())
 }
