@@ -11,7 +11,7 @@
 //!
 //! Numbers are unsigned and begin with their highest byte.
 
-use bytes::{BufMut as _, Bytes};
+use bytes::{Buf as _, BufMut as _, Bytes};
 use larder_core::{Address, ContentKind, Encodings, Entry, Metadata, Result, Revision, Timestamp, Value, Version};
 
 use crate::error::corrupt;
@@ -48,10 +48,10 @@ fn millis(at: Timestamp) -> u64 {
 
 /// The entry that was stored at `address` as `bytes`, which may end before the value.
 pub(crate) fn read(address: Address, bytes: Bytes) -> Result<Entry> {
-    parse(address, &bytes)?.ok_or_else(|| corrupt("an entry cannot be read"))
+    parse(address, bytes)?.ok_or_else(|| corrupt("an entry cannot be read"))
 }
 
-fn parse(address: Address, bytes: &Bytes) -> Result<Option<Entry>> {
+fn parse(address: Address, mut bytes: Bytes) -> Result<Option<Entry>> {
     let number = |at: usize| Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     let (Some(&[FORM, json]), Some(lengths)) = (bytes.first_chunk(), bytes.get(42..HEADER)) else { return Ok(None) };
     let encodings = usize::from(u16::from_be_bytes([lengths[0], lengths[1]]));
@@ -65,9 +65,10 @@ fn parse(address: Address, bytes: &Bytes) -> Result<Option<Entry>> {
     else {
         return Ok(None);
     };
-    let encodings: Encodings = match std::str::from_utf8(&bytes[HEADER..middle]).ok().and_then(|text| text.parse().ok()) {
-        Some(encodings) => encodings,
-        None => return Ok(None),
+    let encodings: Encodings = match std::str::from_utf8(&bytes[HEADER..middle]).ok().map(str::parse) {
+        _ if middle == HEADER => Encodings::default(),
+        Some(Ok(encodings)) => encodings,
+        _ => return Ok(None),
     };
     let metadata = match middle == start {
         true => Metadata::default(),
@@ -75,10 +76,12 @@ fn parse(address: Address, bytes: &Bytes) -> Result<Option<Entry>> {
             .map_err(|error| corrupt("an entry has metadata that cannot be read").caused_by(error))?,
     };
     let kind = if json == 0 { ContentKind::Opaque } else { ContentKind::Json };
+    // Not a slice, which would be one more thing to count the owners of.
+    bytes.advance(start);
     let at = |millis: u64| Timestamp::from_millis_saturating(millis.cast_signed());
     Ok(Some(Entry {
         address,
-        value: Value::from_stored(bytes.slice(start..), kind, encodings),
+        value: Value::from_stored(bytes, kind, encodings),
         version: Version::new(version),
         revision: Revision::new(revision),
         created_at: at(created_at),

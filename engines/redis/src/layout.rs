@@ -10,7 +10,8 @@
 //! | `{prefix}:history` | the same by address: NAMESPACE 00 KEY 00 PLACE |
 //! | `{prefix}:b:PLACE` | the entry before the change at that place, where there was one |
 //! | `{prefix}:receipts` | what became of commits, by id: see `receipt.rs` |
-//! | `{prefix}:ids` | a sorted set of their ids, oldest first |
+//! | `{prefix}:ids` | a sorted set of their ids, group by group, each from its oldest: a group is one member, its ids in order |
+//! | `{prefix}:latest` | when the newest of these ids was made, as a score |
 //! | `{prefix}:usage` | what each namespace takes |
 //! | `{prefix}:indexes` | what the indexes are, by number: see `kept.rs` |
 //! | `{prefix}:indexed` | the numbers of the indexes of each namespace that has some |
@@ -47,14 +48,20 @@ impl Keys {
         [self.base.as_bytes(), b"e:", member].concat()
     }
 
+    /// The key of the entry at `address`.
+    pub(crate) fn entry_at(&self, address: &Address) -> Vec<u8> {
+        let (namespace, key) = (address.namespace.as_str().as_bytes(), address.key.as_str().as_bytes());
+        [self.base.as_bytes(), b"e:", namespace, b"\0", key].concat()
+    }
+
     pub(crate) fn before(&self, place: Place) -> Vec<u8> {
         [self.base.as_bytes(), b"b:", &place.bytes()].concat()
     }
 
     /// Those that exist whatever the addresses in the store are.
     pub(crate) fn fixed(&self) -> Vec<String> {
-        const NAMES: [&str; 10] =
-            ["order", "expiry", "log", "history", "receipts", "ids", "usage", "indexes", "indexed", "floors"];
+        const NAMES: [&str; 11] =
+            ["order", "expiry", "log", "history", "receipts", "ids", "latest", "usage", "indexes", "indexed", "floors"];
         NAMES.iter().map(|name| self.named(name)).collect()
     }
 }

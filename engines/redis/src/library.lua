@@ -78,8 +78,10 @@ local function gather(keys, args)
     end
     return is_indexed[namespace]
   end
-  local function receipt(answers, id)
-    answers[#answers + 1] = redis.call('HGET', receipts, id)
+  local function remembered()
+    local count, first = tonumber(args[1]), at + 1
+    at = first + count
+    return count > 0 and redis.call('HMGET', receipts, unpack(args, first, at - 1)) or {}
   end
   local function entry(answers, whole, member)
     local key, found, size = entries .. member, nil, nil
@@ -101,7 +103,7 @@ local function gather(keys, args)
       end
     end
   end
-  return { state(keys), list(1, receipt), list(2, entry), list(1, taken), floors(keys), indexes }
+  return { state(keys), remembered(), list(2, entry), list(1, taken), floors(keys), indexes }
 end
 
 -- from, to, whether backwards, limit, now, whether with entries, bytes at most: a page of the order.
@@ -136,24 +138,27 @@ local function scan(keys, args)
   end
 end
 
--- from, to, now: how many stand in the order, and everything that has expired anywhere.
+-- from, to, now: how many stand in the order, and how many have expired anywhere.
 local function count(keys, args)
   local found = redis.call('ZLEXCOUNT', named(keys, 'order'), args[1], args[2])
-  return { state(keys), found, redis.call('ZRANGEBYSCORE', named(keys, 'expiry'), '-inf', args[3]) }
+  return { state(keys), found, redis.call('ZCOUNT', named(keys, 'expiry'), '-inf', args[3]) }
 end
 
--- now: how many entries have expired, and their bytes without those of keys; then these keys.
-local function status(keys, args)
-  local stale, bytes = redis.call('ZRANGEBYSCORE', named(keys, 'expiry'), '-inf', args[1]), 0
-  local entries = named(keys, 'e:')
-  for _, member in ipairs(stale) do
+-- now, how many to pass over, how many at most: how many have expired; of these some, and the bytes of their entries without
+-- those of keys.
+local function stale(keys, args)
+  local expiry, entries = named(keys, 'expiry'), named(keys, 'e:')
+  local found, first, bytes = redis.call('ZCOUNT', expiry, '-inf', args[1]), tonumber(args[2]), 0
+  local last = math.min(found, first + tonumber(args[3])) - 1
+  local members = last >= first and redis.call('ZRANGE', expiry, first, last) or {}
+  for _, member in ipairs(members) do
     local header = redis.call('GETRANGE', entries .. member, 0, HEADER - 1)
     if #header == HEADER then
-      local first, second = string.byte(header, 43, 44)
-      bytes = bytes + redis.call('STRLEN', entries .. member) - HEADER - first * 256 - second
+      local high, low = string.byte(header, 43, 44)
+      bytes = bytes + redis.call('STRLEN', entries .. member) - HEADER - high * 256 - low
     end
   end
-  return { state(keys), string.format('%.0f', bytes), stale }
+  return { state(keys), found, string.format('%.0f', bytes), members }
 end
 
 -- earliest, latest, how many to pass over, limit: what expires between.
@@ -408,12 +413,20 @@ local function rows(keys, args)
   return { state(keys), answers }
 end
 
--- an id (or nothing), limit: the newest id, and ids before that one.
+-- an id, limit: when the newest id was made, whether there are more, and groups of ids of which the first is before that id,
+-- with about as many ids.
 local function ids(keys, args)
-  local all = named(keys, 'ids')
-  local newest = redis.call('ZREVRANGEBYLEX', all, '+', '-', 'LIMIT', 0, 1)[1] or false
-  local old = args[1] == '' and {} or redis.call('ZRANGEBYLEX', all, '-', '(' .. args[1], 'LIMIT', 0, args[2])
-  return { state(keys), newest, old }
+  local groups = redis.call('ZRANGEBYLEX', named(keys, 'ids'), '-', '(' .. args[1], 'LIMIT', 0, 64)
+  local old, found, more = {}, 0, #groups == 64 and 1 or 0
+  for _, group in ipairs(groups) do
+    if found >= tonumber(args[2]) then
+      more = 1
+      break
+    end
+    old[#old + 1] = group
+    found = found + #group / 16
+  end
+  return { state(keys), redis.call('ZSCORE', named(keys, 'latest'), 'id') or '0', more, old }
 end
 
 -- Every command that may stand in a change.
@@ -474,7 +487,7 @@ end
 reads('gather', gather)
 reads('scan', scan)
 reads('count', count)
-reads('status', status)
+reads('stale', stale)
 reads('expiring', expiring)
 reads('records', records)
 reads('history', history)

@@ -1,5 +1,8 @@
 //! Questions about entries: get, scan, list, count, usage, expired, status, each as of one moment.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use larder_core::{
     Address, Entry, Namespace, Range, Result, Revision, Snapshot, Timestamp, Usage,
     engine::{EngineStatus, Page, Scan},
@@ -8,10 +11,12 @@ use larder_core::{
 use crate::{
     entry,
     error::corrupt,
+    gets::{self, Found},
     head::{Head, read_usage},
-    layout::{address_like, bounds, member},
+    layout::{address_like, bounds},
     readers::Readers,
     session::Answers,
+    stale::{self, Pages},
 };
 
 /// A page ends early when it holds this many bytes.
@@ -19,20 +24,21 @@ pub(crate) const PAGE_BYTES_MAX: u64 = 8 << 20;
 /// Questions for up to this many entries count as small.
 pub(crate) const SMALL: usize = 128;
 
-pub(crate) async fn get(readers: &Readers, addresses: Vec<Address>, now: Timestamp) -> Result<Snapshot<Vec<Option<Entry>>>> {
-    // A command of its own, and not a function: this is what is asked most, and it is a moment, too.
-    let mut command = redis::cmd("MGET");
-    command.arg(readers.keeper.keys.state());
-    for address in &addresses {
-        command.arg(readers.keeper.keys.entry(&member(address)));
-    }
-    let mut answers = readers.ask(addresses.len() <= SMALL, command).await?;
-    let revision = readers.keeper.revision(answers.bytes()?.as_deref())?;
-    let entry = |address| match answers.bytes()? {
+pub(crate) async fn get(
+    readers: &Arc<Readers>,
+    addresses: Vec<Address>,
+    now: Timestamp,
+) -> Result<Snapshot<Vec<Option<Entry>>>> {
+    let keys = addresses.iter().map(|address| readers.keeper.keys.entry_at(address)).collect();
+    let Found { revision, values } = match addresses.len() <= SMALL {
+        true => gets::find(readers, keys).await?,
+        false => gets::find_alone(readers, &keys).await?,
+    };
+    let entry = |(address, bytes): (Address, Option<Bytes>)| match bytes {
         Some(bytes) => entry::read(address, bytes).map(|entry| Some(entry).filter(|entry| !entry.is_expired(now))),
         None => Ok(None),
     };
-    let value = addresses.into_iter().map(entry).collect::<Result<_>>()?;
+    let value = addresses.into_iter().zip(values).map(entry).collect::<Result<_>>()?;
     Ok(Snapshot { revision, value })
 }
 
@@ -42,20 +48,20 @@ pub(crate) fn head(readers: &Readers, answers: &mut Answers) -> Result<Head> {
 }
 
 /// The revision alone: who watches asks for it all the time.
-async fn revision(readers: &Readers) -> Result<Revision> {
+async fn revision(readers: &Arc<Readers>) -> Result<Revision> {
     get(readers, Vec::new(), Timestamp::EPOCH).await.map(|read| read.revision)
 }
 
-pub(crate) async fn scan(readers: &Readers, scan: Scan) -> Result<Snapshot<Page<Entry>>> {
+pub(crate) async fn scan(readers: &Arc<Readers>, scan: Scan) -> Result<Snapshot<Page<Entry>>> {
     page(readers, &scan, true, |address, answers| entry::read(address, answers.some_bytes()?)).await
 }
 
-pub(crate) async fn list(readers: &Readers, scan: Scan) -> Result<Snapshot<Page<Address>>> {
+pub(crate) async fn list(readers: &Arc<Readers>, scan: Scan) -> Result<Snapshot<Page<Address>>> {
     page(readers, &scan, false, |address, _| Ok(address)).await
 }
 
 async fn page<T>(
-    readers: &Readers,
+    readers: &Arc<Readers>,
     scan: &Scan,
     entries: bool,
     item: impl Fn(Address, &mut Answers) -> Result<T>,
@@ -80,22 +86,30 @@ async fn page<T>(
     Ok(Snapshot { revision, value: Page { items, more } })
 }
 
-pub(crate) async fn count(readers: &Readers, range: Range, now: Timestamp) -> Result<Snapshot<u64>> {
+pub(crate) async fn count(readers: &Arc<Readers>, range: Range, now: Timestamp) -> Result<Snapshot<u64>> {
     if range.is_empty() {
         return Ok(Snapshot { revision: revision(readers).await?, value: 0 });
     }
     let (from, to) = bounds(&range);
-    let call = readers.function("count").arg(&from).arg(&to).number(now.as_millis());
-    let mut answers = readers.ask(false, call).await?;
-    let revision = head(readers, &mut answers)?.revision;
-    let found = answers.number()?;
-    // Mostly nothing has expired; what has is swept up soon.
-    let stale = addresses(answers.list()?)?.iter().filter(|address| range.contains(address)).count() as u64;
-    let value = found.checked_sub(stale).ok_or_else(|| corrupt("more expires than is there"))?;
-    Ok(Snapshot { revision, value })
+    let mut pages = Pages::default();
+    loop {
+        let call = readers.function("count").arg(&from).arg(&to).number(now.as_millis());
+        let mut answers = readers.ask(false, call).await?;
+        let state = answers.some_bytes()?;
+        let revision = readers.keeper.head(Some(&state))?.revision;
+        let (found, expired) = (answers.number()?, answers.number()?);
+        // Mostly nothing has expired; what has is swept up soon.
+        let mut stale = 0;
+        let whole =
+            expired == 0 || pages.each(readers, &mut Some(state), now, |page| stale += page.of(&range)).await?.is_some();
+        if whole {
+            let value = found.checked_sub(stale).ok_or_else(|| corrupt("more expires than is there"))?;
+            return Ok(Snapshot { revision, value });
+        }
+    }
 }
 
-fn addresses(answers: Answers) -> Result<Vec<Address>> {
+pub(crate) fn addresses(answers: Answers) -> Result<Vec<Address>> {
     let mut namespace = None;
     answers.all_bytes()?.iter().map(|member| address_like(member, &mut namespace)).collect()
 }
@@ -118,17 +132,23 @@ pub(crate) async fn expired(readers: &Readers, now: Timestamp, limit: usize) -> 
 }
 
 pub(crate) async fn status(readers: &Readers, now: Timestamp) -> Result<EngineStatus> {
-    let mut answers = readers.ask(false, readers.function("status").number(now.as_millis())).await?;
-    let head = head(readers, &mut answers)?;
-    let bytes = answers.number()?;
-    let stale = addresses(answers.list()?)?;
-    let keys: u64 = stale.iter().map(|address| address.key.len() as u64).sum();
+    let mut pages = Pages::default();
+    let (head, expired, bytes) = loop {
+        let (mut expired, mut bytes) = (0, 0);
+        let count = |page: stale::Page| {
+            expired += page.addresses.len() as u64;
+            bytes += page.bytes + page.addresses.iter().map(|address| address.key.len() as u64).sum::<u64>();
+        };
+        if let Some(head) = pages.each(readers, &mut None, now, count).await? {
+            break (head, expired, bytes);
+        }
+    };
     Ok(EngineStatus {
         store: head.store,
         lineage: head.lineage,
         revision: head.revision,
-        entries: head.usage.entries.saturating_sub(stale.len() as u64),
-        bytes: head.usage.bytes.saturating_sub(bytes + keys),
+        entries: head.usage.entries.saturating_sub(expired),
+        bytes: head.usage.bytes.saturating_sub(bytes),
         size: None,
         oldest: head.oldest,
         changes: head.changes,

@@ -12,6 +12,7 @@ use larder_core::Result;
 
 use crate::{
     error::{Failure, closed},
+    gets::Gets,
     keeper::Keeper,
     runtime,
     session::{Answers, Call, Session},
@@ -29,6 +30,10 @@ pub(crate) struct Readers {
     small: [Arc<Lane>; SMALL],
     large: [Arc<Lane>; LARGE],
     turn: AtomicUsize,
+    /// Who waits to be asked for together with others.
+    pub(crate) gets: Gets,
+    /// The key of the state.
+    state: String,
     closed: AtomicBool,
 }
 
@@ -75,7 +80,8 @@ impl Lane {
 impl Readers {
     pub(crate) fn new(keeper: Arc<Keeper>) -> Self {
         let (small, large) = (Default::default(), Default::default());
-        Self { keeper, small, large, turn: AtomicUsize::new(0), closed: AtomicBool::new(false) }
+        let (state, gets) = (keeper.keys.state(), Gets::default());
+        Self { keeper, small, large, turn: AtomicUsize::new(0), gets, state, closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -88,9 +94,14 @@ impl Readers {
         self.small.iter().chain(&self.large).for_each(|lane| lane.replace(None));
     }
 
+    /// The key of the state.
+    pub(crate) fn state(&self) -> &str {
+        &self.state
+    }
+
     /// A function that reads.
     pub(crate) fn function(&self, name: &str) -> Call {
-        Call::reading(name, &self.keeper.keys.state())
+        Call::reading(name, &self.state)
     }
 
     /// Asks among others; once more when the session turns out to be gone: it may have been for long.

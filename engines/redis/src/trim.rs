@@ -79,14 +79,11 @@ async fn everywhere(seat: &Seat, task: &Task) -> Attempt<Tried<Step>> {
 
     // Ids made later than any that is known here are never forgotten, or a clock that ran ahead could lock everyone out.
     let bound = |moment| CommitId::new(moment, 0).as_bytes().to_vec();
-    let call = session.function("ids").arg("").number(0);
+    let call = session.function("ids").arg(bound(trim.ids_before)).number(TRIM_ROWS);
     let Some(mut answers) = eye.ask(call).await? else { return Ok(Tried::Moved) };
-    let newest = answers.bytes()?.and_then(|id| <[u8; 16]>::try_from(&*id).ok()).map(CommitId::from_bytes);
-    let before = newest.map_or(Timestamp::EPOCH, |newest| trim.ids_before.min(newest.made_at()));
-    let call = session.function("ids").arg(bound(before)).number(TRIM_ROWS);
-    let Some(mut answers) = eye.ask(call).await? else { return Ok(Tried::Moved) };
-    answers.bytes()?;
-    let ids = answers.list()?.all_bytes()?;
+    let newest = Timestamp::from_millis_saturating(answers.number()?.cast_signed());
+    let (before, more_ids) = (trim.ids_before.min(newest), answers.number()? == 1);
+    let groups = answers.list()?.all_bytes()?;
 
     let mut change = Change::new(&keeper.keys);
     let oldest = head.oldest.max(trim.through.min(head.revision));
@@ -95,16 +92,14 @@ async fn everywhere(seat: &Seat, task: &Task) -> Attempt<Tried<Step>> {
     floors.through(oldest).for_each(|namespace| change.no_field("floors", namespace.as_str().into()));
     let Some(usages) = forget(&mut eye, &mut change, &mut anew, &rows).await? else { return Ok(Tried::Moved) };
     usages.into_iter().for_each(|(namespace, usage)| change.usage(namespace, usage));
-    for id in &ids {
-        change.no_field("receipts", id.to_vec());
-        change.remove("ids", id.to_vec());
-    }
-    let trimmed = Trimmed { oldest, changes: rows.len() as u64, ids: ids.len() as u64 };
-    let ended = rows.len() < TRIM_ROWS && ids.len() < TRIM_ROWS;
+    let ids = groups.iter().map(|group| change.forget_ids(group, before)).sum();
+    let trimmed = Trimmed { oldest, changes: rows.len() as u64, ids };
+    // Where a clock ran ahead, what is left begins before the bound and is not old.
+    let ended = rows.len() < TRIM_ROWS && (!more_ids || ids == 0);
     // What was the head at the first step stays the end, whatever is committed meanwhile.
     let next = Task { trim: Trim { through: trim.through.min(oldest), ..trim.clone() }, from: Vec::new() };
     let done = Step { trimmed, next: (!ended).then_some(next) };
-    if anew == head && rows.is_empty() && ids.is_empty() {
+    if anew == head && rows.is_empty() && ids == 0 {
         return Ok(Tried::Done(done));
     }
     let state = eye.state.unwrap_or_default();

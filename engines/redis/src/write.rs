@@ -24,6 +24,8 @@ pub(crate) struct Change<'a> {
     moved: Vec<(Vec<u8>, Vec<u8>)>,
     /// Commands that take many things, by the words before them.
     many: Vec<(Many, Vec<Vec<u8>>)>,
+    /// The ids that are remembered.
+    ids: Vec<CommitId>,
 }
 
 /// A command that takes many things at once.
@@ -38,7 +40,7 @@ struct Many {
 
 impl<'a> Change<'a> {
     pub(crate) fn new(keys: &'a Keys) -> Self {
-        Self { keys, moved: Vec::new(), many: Vec::new() }
+        Self { keys, moved: Vec::new(), many: Vec::new(), ids: Vec::new() }
     }
 
     fn many(&mut self, command: &'static str, key: Option<Cow<'static, str>>, words: Vec<Vec<u8>>) {
@@ -104,13 +106,37 @@ impl<'a> Change<'a> {
 
     /// Remembers what became of a commit; without a receipt it is fenced.
     pub(crate) fn remember(&mut self, id: CommitId, receipt: Option<&Receipt>) {
-        let id = id.as_bytes().to_vec();
-        self.field("receipts", id.clone(), receipt.map(receipt::write).unwrap_or_default());
-        self.insert("ids", id, 0);
+        self.field("receipts", id.as_bytes().to_vec(), receipt.map(receipt::write).unwrap_or_default());
+        self.ids.push(id);
+    }
+
+    /// Forgets those of a group of ids that were made before this moment; how many they are.
+    pub(crate) fn forget_ids(&mut self, group: &[u8], before: Timestamp) -> u64 {
+        let (old, kept): (Vec<_>, Vec<_>) = group.as_chunks().0.iter().partition(|id| is_older(id, before));
+        if old.is_empty() {
+            return 0;
+        }
+        self.remove("ids", group.to_vec());
+        if !kept.is_empty() {
+            self.insert("ids", kept.into_iter().flatten().copied().collect(), 0);
+        }
+        old.iter().for_each(|id: &&[u8; 16]| self.no_field("receipts", id.to_vec()));
+        old.len() as u64
+    }
+
+    /// One member for all of them, because a set of many members is what costs the server most.
+    fn insert_ids(&mut self) {
+        self.ids.sort_unstable();
+        let Some(newest) = self.ids.last() else { return };
+        let newest = newest.made_at().as_millis().to_string();
+        self.many("ZADD", Some("latest".into()), vec!["GT".into(), newest.into(), "id".into()]);
+        let group = self.ids.iter().flat_map(|id| *id.as_bytes()).collect();
+        self.insert("ids", group, 0);
     }
 
     /// The call that makes this change if the state is `state`, and `head` the next one.
-    pub(crate) fn call(self, session: &Session, state: &[u8], head: &Head) -> Call {
+    pub(crate) fn call(mut self, session: &Session, state: &[u8], head: &Head) -> Call {
+        self.insert_ids();
         let mut call = session.writing().arg(state).arg(head.write()).number(self.moved.len());
         for (member, place) in &self.moved {
             call.push(member);
@@ -127,6 +153,10 @@ impl<'a> Change<'a> {
         }
         call
     }
+}
+
+fn is_older(id: &[u8; 16], before: Timestamp) -> bool {
+    CommitId::from_bytes(*id).made_at() < before
 }
 
 /// What `group` has come to.

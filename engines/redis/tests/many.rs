@@ -1,0 +1,110 @@
+//! Many at once: gets that are asked together, and more that has expired than one step looks at.
+
+mod place;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_lite::future::{block_on, poll_once};
+use futures_util::future::join_all;
+use larder_core::{
+    Action, Address, Commit, CommitId, Engine as _, Entry, Key, MetadataChange, Namespace, Range, Result, Snapshot,
+    Timestamp, Value, Write, engine::EngineStatus,
+};
+use larder_redis::RedisEngine;
+use place::{fresh_at, open};
+
+fn at(key: &str) -> Address {
+    Address::new(Namespace::default(), Key::new(key).expect("valid"))
+}
+
+fn moment(millis: i64) -> Timestamp {
+    Timestamp::from_millis_saturating(millis)
+}
+
+fn put(key: &str, value: &str, expires_at: Option<Timestamp>) -> Write {
+    let value = Value::opaque(value.to_owned());
+    Write { address: at(key), action: Action::Put { value, expires_at, metadata: MetadataChange::Keep } }
+}
+
+fn commit(engine: &RedisEngine, id: u128, writes: Vec<Write>) {
+    let id = CommitId::from_bytes(id.to_be_bytes());
+    let answers = block_on(engine.commit(vec![Commit { id, now: Timestamp::EPOCH, checks: Vec::new(), writes }]));
+    assert!(answers.into_iter().all(|answer| answer.is_ok()));
+}
+
+fn engine() -> RedisEngine {
+    block_on(open(&fresh_at(&place::server()))).expect("opens")
+}
+
+/// One question is asked for many callers. Each is told of its own keys, also when others no longer listen.
+#[test]
+fn gets_at_the_same_time_each_get_their_own() {
+    let engine = engine();
+    commit(&engine, 1, (0..900).map(|n| put(&format!("k{n}"), &format!("v{n}"), None)).collect());
+    for _ in 0..4 {
+        // Of every kind: one key, several, none, so many that they are asked for alone; and one that is absent.
+        let keys = |n: usize| match n % 10 {
+            7 => Vec::new(),
+            8 => (n % 500..n % 500 + 200).collect(),
+            9 => vec![n, 10_000 + n, n + 1],
+            _ => vec![n],
+        };
+        let check = |n: usize, read: Result<Snapshot<Vec<Option<Entry>>>>| {
+            let read = read.expect("reads");
+            let found = read.value.iter().map(|entry| entry.as_ref().map(|entry| entry.value.bytes().clone()));
+            let expected = keys(n).into_iter().map(|k| (k < 900).then(|| format!("v{k}").into()));
+            assert!(found.eq(expected), "{n}");
+            assert_eq!(read.revision.get(), 1);
+        };
+        let mut left = Vec::new();
+        for n in 0..800 {
+            let mut asked = engine.get(keys(n).iter().map(|k| at(&format!("k{k}"))).collect(), Timestamp::EPOCH);
+            match block_on(poll_once(&mut asked)) {
+                Some(read) => check(n, read),
+                // Nobody listens any longer.
+                None if n % 3 == 0 => {}
+                None => left.push(async move { (n, asked.await) }),
+            }
+        }
+        for (n, read) in block_on(join_all(left)) {
+            check(n, read);
+        }
+    }
+}
+
+/// Counting looks at everything that has expired and is still there. It does so in steps, and what it says is of one moment
+/// all the same, however many others come in between.
+#[test]
+fn what_has_expired_is_counted_off_in_steps() {
+    const EXPIRED: usize = 3500;
+    let (engine, plain) = (engine(), engine());
+    let lasting = || (0..3).map(|n| put(&format!("lasting{n}"), "v", None)).collect::<Vec<_>>();
+    commit(&plain, 1, lasting());
+    commit(&engine, 1, lasting());
+    for first in (0..EXPIRED).step_by(500) {
+        let writes = (first..first + 500).map(|n| put(&format!("short{n}"), "v", Some(moment(5)))).collect();
+        commit(&engine, 2 + first as u128, writes);
+    }
+    let told = |engine: &RedisEngine| {
+        let EngineStatus { entries, bytes, .. } = block_on(engine.status(moment(10))).expect("answers");
+        let counted = |range| block_on(engine.count(range, moment(10))).expect("counts").value;
+        let prefix = Range::prefix(&Namespace::default(), "short");
+        (entries, bytes, counted(Range::namespace(&Namespace::default())), counted(prefix))
+    };
+    assert_eq!(told(&engine), told(&plain));
+    assert_eq!(told(&engine).2, 3);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut id = 1_000_000;
+            while !done.load(Ordering::Relaxed) {
+                id += 1;
+                commit(&engine, id, vec![put("lasting0", "v", None)]);
+            }
+        });
+        for _ in 0..5 {
+            assert_eq!(told(&engine), told(&plain));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
