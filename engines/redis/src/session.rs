@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use larder_core::{Error, ErrorKind, Result};
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, RedisError, Value, aio::MultiplexedConnection};
 
 use crate::{
     config::RedisConfig,
@@ -34,17 +34,19 @@ pub(crate) struct Call {
 impl Session {
     /// Connects, without having looked at what is there.
     pub(crate) async fn connect(config: &RedisConfig, state: Arc<str>) -> Result<Self> {
-        let client = Client::open(config.server.clone()).map_err(|error| not_connected(config, &error))?;
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.patience))
             .set_response_timeout(Some(config.patience));
         let config = config.clone();
         runtime::elsewhere(async move {
-            let connecting = client.get_multiplexed_async_connection_with_config(&settings);
+            let connecting = async {
+                let connected = config.client().await?.get_multiplexed_async_connection_with_config(&settings).await;
+                connected.map_err(|error| not_connected(&config, &error))
+            };
             // The driver bounds its steps, and looking up a name is none of them.
             let connected = tokio::time::timeout(config.patience, connecting).await;
-            let late = |_| unavailable(format!("the server at {} has not answered", config.place()));
-            let connection = connected.map_err(late)?.map_err(|error| not_connected(&config, &error))?;
+            let connection =
+                connected.map_err(|_| unavailable(format!("the server at {} has not answered", config.place())))??;
             Ok(Self { connection, gone: AtomicBool::new(false), state })
         })
         .await
@@ -230,6 +232,13 @@ fn not_connected(config: &RedisConfig, error: &RedisError) -> Error {
     {
         let message = format!("the server at {place} does not let the user {user:?} in: wrong password, or none");
         return Error::new(ErrorKind::Denied, message).engine("redis");
+    }
+    if said.contains("ertificate") || said.contains("UnknownCA") {
+        let message = format!(
+            "the server at {place} and we do not believe each other who we are: cacert=FILE names who vouches for it, cert=FILE \
+             and key=FILE what proves to it who we are"
+        );
+        return Error::new(ErrorKind::Denied, message).engine("redis").caused_by(said);
     }
     if said.contains("DB index is out of range") {
         let message = format!("the server at {place} has no database {}", config.server.redis_settings().db());
