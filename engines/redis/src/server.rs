@@ -42,6 +42,13 @@ pub(crate) async fn judge(session: &Session, config: &RedisConfig) -> Result<Ser
     if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < OLDEST) {
         return Err(unsupported(config, &format!("is Redis {version}; this needs {OLDEST} or later")));
     }
+    if says("cluster_enabled") == "1" {
+        // All of a store is in one slot. But a slot can be moved, key by key, and a change that meets a key which has gone
+        // ahead would end half-way.
+        let why =
+            "is a node of a cluster, which may move keys away in the middle of a change: use one with cluster-enabled no";
+        return Err(unsupported(config, why));
+    }
     if says("role") != "master" {
         return Err(unavailable(format!("the server at {} is a replica, which takes no writes", config.place())));
     }

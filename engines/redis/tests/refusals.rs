@@ -26,7 +26,7 @@ fn keys(server: &Server) -> String {
 
 #[test]
 fn a_server_that_cannot_keep_the_promises_is_refused() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 5] = [
         (&[], "appendonly no"),
         (&["--appendonly", "yes", "--appendfsync", "everysec"], "appendfsync is not always"),
         (
@@ -34,6 +34,7 @@ fn a_server_that_cannot_keep_the_promises_is_refused() {
             "no-appendfsync-on-rewrite",
         ),
         (&["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "allkeys-lru"], "allkeys-lru"),
+        (&["--appendonly", "yes", "--appendfsync", "always", "--cluster-enabled", "yes"], "a node of a cluster"),
     ];
     for (settings, words) in cases {
         let server = Server::with(settings).expect("a server starts");
