@@ -36,6 +36,17 @@ pub trait Map: Debug + Shared + 'static {
     /// `Unavailable`, `Limit` and the like when it certainly has not happened and never will.
     fn apply<'a>(&'a self, view: &'a dyn View, batch: Batch) -> BoxFuture<'a, Result<Applied>>;
 
+    /// Names the life of the machine, where acknowledged batches may be lost with it: a store that is found in another life
+    /// than the one in which it was written, and was not closed in that, begins a new lineage.
+    fn life(&self) -> Option<String> {
+        None
+    }
+
+    /// Makes everything that was acknowledged as durable as it ever will be.
+    fn sync(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// What the map takes on its medium, in bytes, where it can tell.
     fn size(&self) -> BoxFuture<'_, Result<Option<u64>>>;
 
@@ -61,7 +72,7 @@ pub trait View: Debug + Shared {
 pub type Pair = (Bytes, Bytes);
 
 /// A part of a map.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
     /// The first key.
     pub from: Bytes,
@@ -84,10 +95,19 @@ pub struct Batch {
     pub deletes: Vec<Bytes>,
 }
 
+impl Batch {
+    /// How large it is.
+    pub fn size(&self) -> Size {
+        let pairs = self.puts.iter().chain([&self.guard]).map(|(key, value)| key.len() + value.len());
+        let bytes = pairs.chain(self.deletes.iter().map(Bytes::len)).sum();
+        Size { operations: 1 + self.puts.len() + self.deletes.len(), bytes }
+    }
+}
+
 /// How large a batch is, or may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// How many puts and deletes.
+    /// How many puts and deletes, the guard included.
     pub operations: usize,
     /// The bytes of their keys and values.
     pub bytes: usize,

@@ -1,0 +1,169 @@
+//! A map in memory, for tests: it can race, lose answers, and fail, as it is told.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::ready,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use larder_core::{
+    BoxFuture, Durability, Error, ErrorKind, Limits, Result,
+    engine::{Capabilities, Reach},
+};
+
+use crate::map::{Applied, Batch, Map, Pair, Part, Size, View};
+
+/// What becomes of a batch, or of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing but what should.
+    None,
+    /// Somebody else was first.
+    Race,
+    /// It does not happen, and nobody is told.
+    Lost,
+    /// It happens, and nobody is told.
+    Unheard,
+    /// It does not happen, which is told.
+    Failed,
+}
+
+/// A map that is gone with its last handle. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct TestMap {
+    shared: Arc<Mutex<Shared>>,
+    most: Size,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    pairs: Arc<BTreeMap<Bytes, Bytes>>,
+    troubles: VecDeque<Trouble>,
+    /// How many views there were, questions to them, and batches.
+    asked: [usize; 3],
+}
+
+impl Default for TestMap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestMap {
+    /// An empty map that takes as much as a server of etcd does that was not told anything.
+    pub fn new() -> Self {
+        Self { shared: Arc::default(), most: Size { operations: 4000, bytes: 3 << 19 } }
+    }
+
+    /// What becomes of the batches to come, one after the other; of those after them nothing but what should.
+    pub fn trouble(&self, troubles: impl IntoIterator<Item = Trouble>) {
+        self.shared().troubles.extend(troubles);
+    }
+
+    /// How many views, questions and batches there were since this was asked last.
+    pub fn asked(&self) -> [usize; 3] {
+        std::mem::take(&mut self.shared().asked)
+    }
+
+    /// Everything that is in it.
+    pub fn pairs(&self) -> Vec<Pair> {
+        self.shared().pairs.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Puts something there that no batch has.
+    pub fn put(&self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        Arc::make_mut(&mut self.shared().pairs).insert(key.into(), value.into());
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        // It is whole between any two statements, so a panic elsewhere has not broken it.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_apply(&self, view: &TestView, batch: Batch) -> Result<Applied> {
+        let mut shared = self.shared();
+        shared.asked[2] += 1;
+        let size = batch.size();
+        if size.operations > self.most.operations || size.bytes > self.most.bytes {
+            return Err(Error::limit(format!("a batch of {size:?} is too large: at most {:?}", self.most)));
+        }
+        let lost = || Applied::Unknown(Error::new(ErrorKind::Unavailable, "the answer was lost"));
+        let trouble = shared.troubles.pop_front().unwrap_or(Trouble::None);
+        match trouble {
+            Trouble::Race => return Ok(Applied::Raced),
+            Trouble::Lost => return Ok(lost()),
+            Trouble::Failed => return Err(Error::new(ErrorKind::Unavailable, "the map cannot be written to")),
+            Trouble::None | Trouble::Unheard => {}
+        }
+        let (guard, _) = &batch.guard;
+        if shared.pairs.get(guard) != view.pairs.get(guard) {
+            return Ok(Applied::Raced);
+        }
+        let pairs = Arc::make_mut(&mut shared.pairs);
+        pairs.extend(batch.puts);
+        for key in &batch.deletes {
+            pairs.remove(key);
+        }
+        pairs.insert(batch.guard.0, batch.guard.1);
+        Ok(if trouble == Trouble::Unheard { lost() } else { Applied::Done })
+    }
+}
+
+impl Map for TestMap {
+    fn capabilities(&self) -> Capabilities {
+        let limits = Limits { value_bytes: 1 << 20, commit_writes: 256, commit_checks: 256, commit_bytes: 5 << 18 };
+        Capabilities { engine: "test", limits, durability: Durability::Volatile, reach: Reach::Process }
+    }
+
+    fn most(&self) -> Size {
+        self.most
+    }
+
+    fn view(&self) -> BoxFuture<'_, Result<Box<dyn View>>> {
+        let mut shared = self.shared();
+        shared.asked[0] += 1;
+        let view = TestView { pairs: shared.pairs.clone(), map: self.clone() };
+        Box::pin(ready(Ok(Box::new(view) as Box<dyn View>)))
+    }
+
+    fn apply<'a>(&'a self, view: &'a dyn View, batch: Batch) -> BoxFuture<'a, Result<Applied>> {
+        let view = view.as_any().downcast_ref().expect("a view of this map");
+        Box::pin(ready(self.try_apply(view, batch)))
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<Option<u64>>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(ready(Ok(())))
+    }
+}
+
+#[derive(Debug)]
+struct TestView {
+    pairs: Arc<BTreeMap<Bytes, Bytes>>,
+    map: TestMap,
+}
+
+impl View for TestView {
+    fn get(&self, keys: Vec<Bytes>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>>> {
+        self.map.shared().asked[1] += 1;
+        Box::pin(ready(Ok(keys.iter().map(|key| self.pairs.get(key).cloned()).collect())))
+    }
+
+    fn scan(&self, parts: Vec<Part>) -> BoxFuture<'_, Result<Vec<Vec<Pair>>>> {
+        self.map.shared().asked[1] += 1;
+        let scan = |Part { from, to, reverse, limit }| {
+            assert!(from <= to, "a part ends where it begins at the earliest");
+            let pairs = self.pairs.range::<Bytes, _>(from..to).map(|(key, value)| (key.clone(), value.clone()));
+            if reverse { pairs.rev().take(limit).collect() } else { pairs.take(limit).collect() }
+        };
+        Box::pin(ready(Ok(parts.into_iter().map(scan).collect())))
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
