@@ -104,7 +104,9 @@ impl<'a> Rows<'a> {
             Stretch { from, to, is_one_term: false }
         };
         let mut parts: VecDeque<Stretch> = walk.spans.iter().map(stretch).collect();
-        if let (Some(Place { term, key }), Some(mut first)) = (&walk.after, parts.pop_front()) {
+        if let Some(Place { term, key }) = &walk.after
+            && let Some(mut first) = parts.pop_front()
+        {
             let here = layout::next(&layout::row(walk.index, term, key));
             let (beginning, behind) = layout::rows_of(walk.index, term.as_bytes());
             if walk.reverse {
