@@ -38,7 +38,12 @@ pub struct TestMap {
 
 #[derive(Debug, Default)]
 struct Shared {
-    pairs: Arc<BTreeMap<Bytes, Bytes>>,
+    /// What was at each key since which batch, as far back as there are views.
+    pairs: BTreeMap<Bytes, Vec<(u64, Option<Bytes>)>>,
+    /// How many batches there were.
+    batches: u64,
+    /// How many views there are of the map as it was after so many batches.
+    views: BTreeMap<u64, usize>,
     troubles: VecDeque<Trouble>,
     /// How many views there were, questions to them, and batches.
     asked: [usize; 3],
@@ -68,12 +73,15 @@ impl TestMap {
 
     /// Everything that is in it.
     pub fn pairs(&self) -> Vec<Pair> {
-        self.shared().pairs.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        let shared = self.shared();
+        shared.pairs.keys().filter_map(|key| Some((key.clone(), shared.at(key, shared.batches)?))).collect()
     }
 
     /// Puts something there that no batch has.
     pub fn put(&self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        Arc::make_mut(&mut self.shared().pairs).insert(key.into(), value.into());
+        let mut shared = self.shared();
+        shared.batches += 1;
+        shared.write(key.into(), Some(value.into()));
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -97,16 +105,31 @@ impl TestMap {
             Trouble::None | Trouble::Unheard => {}
         }
         let (guard, _) = &batch.guard;
-        if shared.pairs.get(guard) != view.pairs.get(guard) {
+        if shared.at(guard, shared.batches) != shared.at(guard, view.moment) {
             return Ok(Applied::Raced);
         }
-        let pairs = Arc::make_mut(&mut shared.pairs);
-        pairs.extend(batch.puts);
-        for key in &batch.deletes {
-            pairs.remove(key);
-        }
-        pairs.insert(batch.guard.0, batch.guard.1);
+        shared.batches += 1;
+        batch.deletes.into_iter().for_each(|key| shared.write(key, None));
+        batch.puts.into_iter().chain([batch.guard]).for_each(|(key, value)| shared.write(key, Some(value)));
         Ok(if trouble == Trouble::Unheard { lost() } else { Applied::Done })
+    }
+}
+
+impl Shared {
+    /// What was at `key` after so many batches.
+    fn at(&self, key: &Bytes, moment: u64) -> Option<Bytes> {
+        let values = self.pairs.get(key)?;
+        let (_, value) = values.iter().rev().find(|(since, _)| *since <= moment)?;
+        value.clone()
+    }
+
+    fn write(&mut self, key: Bytes, value: Option<Bytes>) {
+        let oldest = self.views.keys().next().copied().unwrap_or(self.batches);
+        let values = self.pairs.entry(key).or_default();
+        values.push((self.batches, value));
+        // What was before the oldest view is seen by nobody.
+        let seen = values.iter().rposition(|(since, _)| *since <= oldest).unwrap_or(0);
+        values.drain(..seen);
     }
 }
 
@@ -123,7 +146,9 @@ impl Map for TestMap {
     fn view(&self) -> BoxFuture<'_, Result<Box<dyn View>>> {
         let mut shared = self.shared();
         shared.asked[0] += 1;
-        let view = TestView { pairs: shared.pairs.clone(), map: self.clone() };
+        let moment = shared.batches;
+        *shared.views.entry(moment).or_default() += 1;
+        let view = TestView { moment, map: self.clone() };
         Box::pin(ready(Ok(Box::new(view) as Box<dyn View>)))
     }
 
@@ -143,22 +168,37 @@ impl Map for TestMap {
 
 #[derive(Debug)]
 struct TestView {
-    pairs: Arc<BTreeMap<Bytes, Bytes>>,
+    moment: u64,
     map: TestMap,
+}
+
+impl Drop for TestView {
+    fn drop(&mut self) {
+        let mut shared = self.map.shared();
+        if let Some(views) = shared.views.get_mut(&self.moment) {
+            *views -= 1;
+            if *views == 0 {
+                shared.views.remove(&self.moment);
+            }
+        }
+    }
 }
 
 impl View for TestView {
     fn get(&self, keys: Vec<Bytes>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>>> {
-        self.map.shared().asked[1] += 1;
-        Box::pin(ready(Ok(keys.iter().map(|key| self.pairs.get(key).cloned()).collect())))
+        let mut shared = self.map.shared();
+        shared.asked[1] += 1;
+        Box::pin(ready(Ok(keys.iter().map(|key| shared.at(key, self.moment)).collect())))
     }
 
     fn scan(&self, parts: Vec<Part>) -> BoxFuture<'_, Result<Vec<Vec<Pair>>>> {
-        self.map.shared().asked[1] += 1;
+        let mut shared = self.map.shared();
+        shared.asked[1] += 1;
         let scan = |Part { from, to, reverse, limit }| {
             assert!(from <= to, "a part ends where it begins at the earliest");
-            let pairs = self.pairs.range::<Bytes, _>(from..to).map(|(key, value)| (key.clone(), value.clone()));
-            if reverse { pairs.rev().take(limit).collect() } else { pairs.take(limit).collect() }
+            let keys = shared.pairs.range::<Bytes, _>(from..to).map(|(key, _)| key);
+            let pair = |key: &Bytes| Some((key.clone(), shared.at(key, self.moment)?));
+            if reverse { keys.rev().filter_map(pair).take(limit).collect() } else { keys.filter_map(pair).take(limit).collect() }
         };
         Box::pin(ready(Ok(parts.into_iter().map(scan).collect())))
     }
