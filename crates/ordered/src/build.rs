@@ -184,7 +184,10 @@ async fn build(
         let terms = match taken {
             Ok(terms) => terms,
             Err(refusal) => {
-                sheet.put(layout::index(status.id), kept::write(&IndexStatus { state: IndexState::Dropped, ..status }).into());
+                sheet.put(
+                    layout::index(status.id),
+                    kept::write(&IndexStatus { state: IndexState::Dropped, ..status }).into(),
+                );
                 return Ok(Err(refusal));
             }
         };

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use larder_core::{
-    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, Namespace, Outcome, Range, Result,
-    Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
+    Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Namespace, Outcome, Range,
+    Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
     engine::{Capabilities, EngineStatus, Indexes, Page, Resolution, Scan},
 };
 
@@ -105,7 +105,15 @@ impl Engine for OrderedEngine {
                 Err(Gone::Before) => ids.iter().map(|_| Err(closed())).collect(),
                 Err(Gone::Meanwhile) => ids.into_iter().map(|id| Err(unknown(id))).collect(),
             };
-            answers.into_iter().map(|answer| answer.map_err(|error| error.engine(name))).collect()
+            // What is wrong with a commit is so on every engine.
+            let is_own = |error: &Error| {
+                !matches!(
+                    error.kind(),
+                    ErrorKind::Invalid | ErrorKind::Limit | ErrorKind::NotFound | ErrorKind::InvalidState
+                )
+            };
+            let named = |error: Error| if is_own(&error) { error.engine(name) } else { error };
+            answers.into_iter().map(|answer| answer.map_err(named)).collect()
         })
     }
 

@@ -15,7 +15,9 @@ use std::{
 
 use futures_channel::oneshot;
 use futures_lite::future::block_on;
-use larder_core::{BoxFuture, Commit, CommitId, Error, ErrorKind, Outcome, Result, commit_bytes, engine::Resolution, index::IndexStatus};
+use larder_core::{
+    BoxFuture, Commit, CommitId, Error, ErrorKind, Outcome, Result, commit_bytes, engine::Resolution, index::IndexStatus,
+};
 
 use crate::{
     build::{Advancing, Creating, Dropping},

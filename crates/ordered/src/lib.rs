@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod check;
 mod engine;
 mod error;
 mod group;
@@ -55,6 +56,7 @@ mod undo;
 mod walk;
 mod write;
 
+pub use check::check;
 pub use engine::{Opening, OrderedEngine};
 pub use lineage::UNKNOWN_LIFE;
 pub use map::{Applied, Batch, Map, Pair, Part, Size, View};

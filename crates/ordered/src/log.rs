@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use larder_core::{
-    Address, Change, Changes, ChangesQuery, Entry, Error, Lineage, LogOrder, Range, Result, Revision,
-};
+use larder_core::{Address, Change, Changes, ChangesQuery, Entry, Error, Lineage, LogOrder, Range, Result, Revision};
 
 use crate::{
     error::corrupt,
@@ -77,12 +75,8 @@ pub(crate) async fn changes(keeper: &Keeper, query: ChangesQuery) -> Result<Chan
     if first >= end {
         return Ok(page);
     }
-    let look = Look {
-        view: &*view,
-        ranges: query.ranges.iter().map(|range| bounds(0, range)).collect(),
-        newest_first,
-        limit,
-    };
+    let look =
+        Look { view: &*view, ranges: query.ranges.iter().map(|range| bounds(0, range)).collect(), newest_first, limit };
     let picked = look.pick(&query.ranges, first, end).await?;
     if let Some(through) = picked.through {
         page.through = through;

@@ -5,8 +5,7 @@ use larder_core::{Error, ErrorKind, Result, StoreId};
 use crate::{
     error::unavailable,
     head::{Head, foreign},
-    layout,
-    lineage,
+    layout, lineage,
     map::{Applied, Map, Part},
     sheet::Sheet,
 };

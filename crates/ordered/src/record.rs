@@ -229,8 +229,9 @@ mod tests {
     /// The bytes of the store: whoever changes them changes what stands in the maps of others.
     #[test]
     fn a_record_reads_back_and_its_form_stays() {
-        let numbers = "000000000000000310000000000000000000000000000000" .to_owned() + "0000e677cc8ba2ff";
-        let short = format!("0101{numbers}0000e677cc8ba2ff010200090000000a000000027a7374642c7365616c7b2261223a6e756c6c7d00ff");
+        let numbers = "000000000000000310000000000000000000000000000000".to_owned() + "0000e677cc8ba2ff";
+        let short =
+            format!("0101{numbers}0000e677cc8ba2ff010200090000000a000000027a7374642c7365616c7b2261223a6e756c6c7d00ff");
         let long = format!(
             "010e{numbers}ffffffffffffffff01020000000002010010000000000000000000070000000200000000000000080000000{}",
             "2"

@@ -62,7 +62,8 @@ mod tests {
         assert!(terms.is_sorted());
         let keys = [" ", "a", "a!", "\u{10ffff}"].map(|key| Key::new(key).expect("valid"));
         let all: Vec<_> = terms.iter().flat_map(|term| keys.iter().map(move |key| (term.clone(), key.clone()))).collect();
-        let rows: Vec<_> = all.iter().map(|(term, key)| [&*beginning(term.as_bytes()), key.as_str().as_bytes()].concat()).collect();
+        let rows: Vec<_> =
+            all.iter().map(|(term, key)| [&*beginning(term.as_bytes()), key.as_str().as_bytes()].concat()).collect();
         assert!(rows.is_sorted());
         for ((term, key), row) in all.iter().zip(&rows) {
             assert_eq!(read(row).ok(), Some((term.clone(), key.clone())));

@@ -198,7 +198,11 @@ impl View for TestView {
             assert!(from <= to, "a part ends where it begins at the earliest");
             let keys = shared.pairs.range::<Bytes, _>(from..to).map(|(key, _)| key);
             let pair = |key: &Bytes| Some((key.clone(), shared.at(key, self.moment)?));
-            if reverse { keys.rev().filter_map(pair).take(limit).collect() } else { keys.filter_map(pair).take(limit).collect() }
+            if reverse {
+                keys.rev().filter_map(pair).take(limit).collect()
+            } else {
+                keys.filter_map(pair).take(limit).collect()
+            }
         };
         Box::pin(ready(Ok(parts.into_iter().map(scan).collect())))
     }

@@ -39,8 +39,7 @@ pub(crate) async fn walk(keeper: &Keeper, walk: &IndexWalk) -> Result<Option<Sna
     let (mut found, mut terms, mut bytes) = (Vec::new(), Vec::new(), 0);
     let mut through = None;
     'pages: while let Some(page) = rows.next(limit).await? {
-        let addresses: Vec<_> =
-            page.iter().map(|place| Address::new(status.namespace.clone(), place.key.clone())).collect();
+        let addresses: Vec<_> = page.iter().map(|place| Address::new(status.namespace.clone(), place.key.clone())).collect();
         let inside: Vec<bool> = addresses.iter().map(|address| walk.range.contains(address)).collect();
         let mut keys = Vec::new();
         for (address, _) in addresses.iter().zip(&inside).filter(|(_, inside)| **inside) {
