@@ -1,6 +1,12 @@
 //! The engine: the seam on one hand, a map on the other.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Engine, Entry, Error, ErrorKind, Namespace, Outcome, Range,
@@ -36,11 +42,36 @@ impl Default for Opening {
 
 /// A store in a map.
 ///
-/// A clone is another handle to the same map. When the last one is dropped, what was handed over is done first.
+/// A clone is the same handle. When the last one of the last handle is dropped, what was handed over is done first.
 #[derive(Clone, Debug)]
 pub struct OrderedEngine {
     pub(crate) keeper: Arc<Keeper>,
-    pub(crate) lane: Lane,
+    pub(crate) lane: Arc<Lane>,
+    handle: Arc<Handle>,
+}
+
+/// What one opening is of those that share a map.
+#[derive(Debug)]
+struct Handle {
+    keeper: Arc<Keeper>,
+    is_closed: AtomicBool,
+}
+
+impl Handle {
+    fn new(keeper: &Arc<Keeper>) -> Arc<Self> {
+        Arc::new(Self { keeper: keeper.clone(), is_closed: AtomicBool::new(false) })
+    }
+
+    /// Closes it, and tells whether it was the last one that was open.
+    fn close(&self) -> bool {
+        !self.is_closed.swap(true, Ordering::AcqRel) && self.keeper.leave()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 impl OrderedEngine {
@@ -54,10 +85,28 @@ impl OrderedEngine {
         let open = async {
             let store = place::open(&*map, fresh, opening.create).await?;
             let keeper = Arc::new(Keeper::new(map.clone(), store, opening.patience));
-            let lane = Lane::start(keeper.clone())?;
-            Ok(Self { keeper, lane })
+            let lane = Arc::new(Lane::start(keeper.clone())?);
+            Ok(Self { handle: Handle::new(&keeper), keeper, lane })
         };
         open.await.map_err(|error: Error| error.engine(name))
+    }
+
+    /// Another handle to the same map, closed by itself; `None` where the last one was closed already.
+    pub fn another(&self) -> Option<Self> {
+        self.keeper.enter().then(|| Self { handle: Handle::new(&self.keeper), ..self.clone() })
+    }
+
+    /// What becomes another handle as long as there is one.
+    pub fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + Sync + 'static {
+        let (keeper, lane) = (Arc::downgrade(&self.keeper), Arc::downgrade(&self.lane));
+        move || {
+            let (keeper, lane) = (keeper.upgrade()?, lane.upgrade()?);
+            keeper.enter().then(|| Self { handle: Handle::new(&keeper), keeper: keeper.clone(), lane })
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.handle.is_closed.load(Ordering::Acquire)
     }
 
     /// Answers with the name of the engine in every error.
@@ -66,7 +115,10 @@ impl OrderedEngine {
         answer: impl Future<Output = Result<T>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T>> {
         let name = self.keeper.map.capabilities().engine;
-        Box::pin(async move { answer.await.map_err(|error| error.engine(name)) })
+        Box::pin(async move {
+            let answer = if self.is_closed() { Err(closed()) } else { answer.await };
+            answer.map_err(|error| error.engine(name))
+        })
     }
 }
 
@@ -96,7 +148,7 @@ impl Engine for OrderedEngine {
         let ids: Vec<CommitId> = group.iter().map(|commit| commit.id).collect();
         Box::pin(async move {
             let unknown = |id| Error::outcome_unknown(id, "the thread that writes failed");
-            let asked = match self.keeper.is_closed() {
+            let asked = match self.is_closed() {
                 true => Err(Gone::Before),
                 false => self.lane.ask(|answer| Job::Commit(group, answer)).await,
             };
@@ -159,13 +211,14 @@ impl Engine for OrderedEngine {
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
-        self.named(async move {
-            self.keeper.close();
-            match self.lane.ask(Job::Close).await {
-                Ok(closed) => closed,
-                // A lane that has gone already has closed the map.
-                Err(_) => Ok(()),
+        let name = self.capabilities().engine;
+        Box::pin(async move {
+            if !self.handle.close() {
+                return Ok(());
             }
+            // A lane that has gone already has closed the map.
+            let closed = self.lane.ask(Job::Close).await.unwrap_or(Ok(()));
+            closed.map_err(|error| error.engine(name))
         })
     }
 

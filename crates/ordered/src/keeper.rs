@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use larder_core::{Error, ErrorKind, Result, StoreId};
 
 use crate::{
-    error::{closed, corrupt},
+    error::corrupt,
     head::Head,
     map::{Map, View},
     setup::Setup,
@@ -24,30 +24,31 @@ pub(crate) struct Keeper {
     pub(crate) store: StoreId,
     /// How long a commit is tried again whose answer was lost, or that others were faster than.
     pub(crate) patience: Duration,
-    closed: AtomicBool,
+    /// How many handles are open; what has come to none stays there.
+    handles: AtomicUsize,
     /// With the tick of its last change.
     setup: Mutex<Option<(u64, Arc<Setup>)>>,
 }
 
 impl Keeper {
     pub(crate) fn new(map: Arc<dyn Map>, store: StoreId, patience: Duration) -> Self {
-        Self { map, store, patience, closed: AtomicBool::new(false), setup: Mutex::new(None) }
+        Self { map, store, patience, handles: AtomicUsize::new(1), setup: Mutex::new(None) }
     }
 
     /// A view to read from.
     pub(crate) async fn view(&self) -> Result<Box<dyn View>> {
-        if self.is_closed() {
-            return Err(closed());
-        }
         self.map.view().await
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+    /// Counts one more handle, if there is one yet.
+    pub(crate) fn enter(&self) -> bool {
+        let more = |handles| (handles > 0).then_some(handles + 1);
+        self.handles.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+    /// Counts one handle less, and tells whether it was the last one.
+    pub(crate) fn leave(&self) -> bool {
+        self.handles.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// The head of our store, read from what stands there.

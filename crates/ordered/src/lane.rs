@@ -47,9 +47,20 @@ pub(crate) enum Job {
     Close(oneshot::Sender<Result<()>>),
 }
 
-/// The way to the lane; when the last one is dropped, it ends.
-#[derive(Clone, Debug)]
-pub(crate) struct Lane(mpsc::Sender<Job>);
+/// The way to the lane. When it is dropped, the lane does what it was handed, and has let go of the map before that ends.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // One that has panicked has told so.
+        drop(self.thread.take().map(thread::JoinHandle::join));
+    }
+}
 
 /// Why there is no answer.
 pub(crate) enum Gone {
@@ -74,14 +85,14 @@ impl Lane {
         let name = format!("larder-{}", keeper.map.capabilities().engine);
         let started = thread::Builder::new().name(name).spawn(move || Desk { keeper }.work(&jobs));
         let failed = |error| unavailable("the system cannot start the thread that writes").caused_by(error);
-        started.map_err(failed)?;
-        Ok(Self(sender))
+        Ok(Self { thread: Some(started.map_err(failed)?), jobs: Some(sender) })
     }
 
     /// Hands over a job and waits for its answer.
     pub(crate) async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Gone> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(job(answer)).map_err(|_| Gone::Before)?;
+        let jobs = self.jobs.as_ref().ok_or(Gone::Before)?;
+        jobs.send(job(answer)).map_err(|_| Gone::Before)?;
         answered.await.map_err(|_| Gone::Meanwhile)
     }
 }

@@ -1,0 +1,5 @@
+//! The SurrealKV engine keeps every promise.
+
+mod place;
+
+larder_conformance::suite!(place::Place::fresh);
