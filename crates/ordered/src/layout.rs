@@ -282,3 +282,106 @@ pub(crate) fn part((from, to): (Bytes, Bytes), limit: usize) -> Part {
 pub(crate) fn only(key: &Bytes) -> Part {
     part((key.clone(), next(key)), 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(namespace: &str, key: &str) -> Address {
+        Address::new(Namespace::new(namespace).expect("valid"), Key::new(key).expect("valid"))
+    }
+
+    fn inside((from, to): &(Bytes, Bytes), key: &Bytes) -> bool {
+        (from..to).contains(&key)
+    }
+
+    #[test]
+    fn keys_sort_as_addresses_and_bounds_hold_what_their_range_holds() {
+        let names = ["a", "a b", "aa", "b", "larder:x", "larder", "z"];
+        let keys = [" ", "a", "a ", "ab", "a/b", "\u{d7ff}", "\u{e000}", "\u{10ffff}"];
+        let mut all: Vec<Address> = names.iter().flat_map(|name| keys.iter().map(move |key| at(name, key))).collect();
+        all.sort();
+        assert!(all.iter().map(|address| entry(&member(address))).is_sorted());
+        let a = Namespace::new("a").expect("valid");
+        let mut ranges = vec![Range::all(), Range::reserved(), Range::after_namespace(&a), Range::keys(&a, "a\0\0\0", None)];
+        for address in &all {
+            let name = &address.namespace;
+            ranges.extend([Range::key(address), Range::namespace(name), Range::prefix(name, &address.key)]);
+            ranges.extend([Range::all().after(address), Range::all().through(address), Range::all().before(address)]);
+        }
+        for range in &ranges {
+            let (entries, rows, plain) = (bounds(ENTRY, range), bounds(HISTORY, range), bounds(0, range));
+            for address in &all {
+                let (member, is_inside) = (member(address), range.contains(address));
+                assert_eq!(inside(&entries, &entry(&member)), is_inside, "{address:?} in {range:?}");
+                assert_eq!(crate::past::is_inside(&member, &plain.0, &plain.1), is_inside, "{address:?} in {range:?}");
+                let place = Place { revision: Revision::new(u64::MAX), ordinal: 7 };
+                let row = history(&member, place);
+                assert_eq!(inside(&rows, &row), is_inside, "{address:?} in {range:?}");
+                assert_eq!(read_history(&row).ok(), Some((member.clone(), place)));
+                assert_eq!(super::address(&member, &mut None).ok().as_ref(), Some(address));
+            }
+        }
+    }
+
+    #[test]
+    fn places_and_moments_sort_as_they_come() {
+        let place = |revision, ordinal| Place { revision: Revision::new(revision), ordinal };
+        let places = [place(0, 0), place(1, 0), place(1, 255), place(1, 256), place(256, 0), place(1 << 60, 3)];
+        assert!(places.iter().map(|place| log(*place)).is_sorted());
+        assert!(places.iter().all(|place| read_log(&log(*place)).ok() == Some(*place)));
+        let between = log_between(Revision::new(1), Revision::new(256));
+        let inside_of = places.map(|place| inside(&between, &log(place)));
+        assert_eq!(inside_of, [false, true, true, true, false, false]);
+        let moment = Timestamp::from_millis_saturating;
+        for (after, through, at, expires) in [
+            (None, 5, 5, true),
+            (None, 5, 6, false),
+            (Some(5), 7, 5, false),
+            (Some(5), 7, 6, true),
+            (Some(5), 7, 7, true),
+            (Some(7), 5, 6, false),
+        ] {
+            let bounds = expiring(after.map(moment), moment(through));
+            assert_eq!(inside(&bounds, &expiry(moment(at), place(9, 9))), expires, "{at} after {after:?} through {through}");
+        }
+    }
+
+    /// The keys of the store: whoever changes them changes what stands in the maps of others.
+    #[test]
+    fn the_keys_stay() {
+        let (place, at_a) = (Place { revision: Revision::new(258), ordinal: 3 }, member(&at("a", "k")));
+        let id = CommitId::from_bytes([0xee; 16]);
+        let term = Term::from_bytes(b"t\0".to_vec());
+        let keys = [
+            head(),
+            entry(&at_a),
+            body(Body { tick: 258, number: 3 }),
+            log(place),
+            history(&at_a, place),
+            expiry(Timestamp::from_millis_saturating(5), place),
+            receipt(id),
+            usage(b"a"),
+            floor(&Namespace::new("a").expect("valid")),
+            index(IndexId(7)),
+            row(IndexId(7), &term, &Key::new("k").expect("valid")),
+        ];
+        let hex = keys.map(|key| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        assert_eq!(
+            hex,
+            [
+                "68",
+                "6561006b",
+                "62000000000000010200000003",
+                "6c00000000000001020003",
+                "6b61006b0000000000000001020003",
+                "78000000000000000500000000000001020003",
+                "72eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+                "7561",
+                "6661",
+                "690000000000000007",
+                "7400000000000000077400ff00016b",
+            ]
+        );
+    }
+}

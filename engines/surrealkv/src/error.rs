@@ -12,7 +12,9 @@ pub(crate) fn explain(error: &surrealkv::Error) -> Error {
         E::DatabaseStopped(_) | E::DatabasePoisoned(_) => {
             (ErrorKind::Unavailable, "the disk has failed, and the store takes no more writes until it is opened anew")
         }
-        E::WriteStall { .. } | E::PipelineStall => (ErrorKind::Unavailable, "the store is busy with what was written before"),
+        E::WriteStall { .. } | E::PipelineStall => {
+            (ErrorKind::Unavailable, "the store is busy with what was written before")
+        }
         E::BatchTooLarge => (ErrorKind::Limit, "it is too much for one commit"),
         E::CorruptedBlock(_)
         | E::CorruptedTableMetadata(_)
@@ -35,10 +37,7 @@ pub(crate) fn explain(error: &surrealkv::Error) -> Error {
 /// Whether a commit that failed with `error` certainly has not happened and never will.
 pub(crate) fn is_certain(error: &surrealkv::Error) -> bool {
     use surrealkv::Error as E;
-    matches!(
-        error,
-        E::DatabasePoisoned(_) | E::BatchTooLarge | E::TransactionClosed | E::EmptyKey | E::TransactionReadOnly
-    )
+    matches!(error, E::DatabasePoisoned(_) | E::BatchTooLarge | E::TransactionClosed | E::EmptyKey | E::TransactionReadOnly)
 }
 
 pub(crate) fn unavailable(message: impl Into<String>) -> Error {

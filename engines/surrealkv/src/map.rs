@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, LazyLock, RwLock, PoisonError},
+    sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
