@@ -198,3 +198,20 @@ impl View for TreeView {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SurrealKvConfig, place};
+
+    #[test]
+    fn a_tree_is_a_map() {
+        for durability in [Durability::Full, Durability::Relaxed] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            larder_ordered::check(|| {
+                let place = place::take(&SurrealKvConfig::new(directory.path())).expect("nobody has it open");
+                Arc::new(futures_lite::future::block_on(TreeMap::open(place, durability)).expect("it opens"))
+            });
+        }
+    }
+}

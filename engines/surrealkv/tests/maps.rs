@@ -1,1 +1,0 @@
-//! A tree of SurrealKV is a map, and a store in it is what a directory says it is.
