@@ -8,6 +8,8 @@ use larder_core::{BoxFuture, Result, StoreId, memory::MemoryEngine};
 #[path = "../../engines/sqlite/tests/place/mod.rs"]
 mod place;
 
+#[path = "../../engines/surrealkv/tests/place/mod.rs"]
+mod directory;
 #[path = "../../engines/redis/tests/place/mod.rs"]
 mod prefix;
 #[path = "../../engines/postgres/tests/place/mod.rs"]
@@ -23,6 +25,7 @@ pub(crate) struct Engine {
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { name: "memory", factory: &Memory::fresh },
     Engine { name: "sqlite", factory: &sqlite },
+    Engine { name: "surrealkv", factory: &surrealkv },
     // On the server that `cargo xtask soak` starts.
     Engine { name: "postgres", factory: &schema::Place::fresh },
     Engine { name: "redis", factory: &prefix::Place::fresh },
@@ -39,6 +42,11 @@ const SHARED_MEMORY: &str = "/dev/shm";
 fn sqlite() -> place::Place {
     let quick = std::path::Path::new(SHARED_MEMORY);
     if quick.is_dir() { place::Place::within(quick) } else { place::Place::fresh() }
+}
+
+fn surrealkv() -> directory::Place {
+    let quick = std::path::Path::new(SHARED_MEMORY);
+    if quick.is_dir() { directory::Place::within(quick) } else { directory::Place::fresh() }
 }
 
 struct Memory(MemoryEngine);

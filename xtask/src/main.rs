@@ -28,7 +28,7 @@ enum Task {
     Check,
     /// Every test there is, after installing the tools that some of them need
     Test,
-    /// The tests of one engine: memory, sqlite, postgres or redis
+    /// The tests of one engine: memory, sqlite, surrealkv, postgres or redis
     Engine {
         /// Which one
         name: Engine,
@@ -60,6 +60,7 @@ enum Task {
 enum Engine {
     Memory,
     Sqlite,
+    Surrealkv,
     Postgres,
     Redis,
 }
@@ -128,6 +129,7 @@ fn engine(engine: Engine) -> Result<(), Failure> {
             system::provide(system::TOOLS)?;
             cargo(&["test", "--package", "larder-sqlite"])
         }
+        Engine::Surrealkv => cargo(&["test", "--package", "larder-ordered", "--package", "larder-surrealkv"]),
         Engine::Postgres => with(&Servers::default().with_postgres()?, &["test", "--package", "larder-postgres"]),
         Engine::Redis => with(&Servers::default().with_redis()?, &["test", "--package", "larder-redis"]),
     }

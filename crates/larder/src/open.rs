@@ -112,6 +112,13 @@ impl Builder {
                 config.create = self.create;
                 Ok(Arc::new(larder_sqlite::SqliteEngine::open(config, fresh).await?))
             }
+            #[cfg(feature = "surrealkv")]
+            "surrealkv" => {
+                let mut config = larder_surrealkv::SurrealKvConfig::new(rest);
+                config.durability = self.durability.unwrap_or_default();
+                config.create = self.create;
+                Ok(Arc::new(larder_surrealkv::SurrealKvEngine::open(config, fresh).await?))
+            }
             _ => Err(unknown(scheme)),
         }
     }
@@ -147,6 +154,7 @@ fn unknown(scheme: &str) -> Error {
         cfg!(feature = "sqlite").then_some("sqlite:PATH"),
         cfg!(feature = "postgres").then_some("postgres://USER@HOST/DATABASE"),
         cfg!(feature = "redis").then_some("redis://HOST/DB?prefix=NAME"),
+        cfg!(feature = "surrealkv").then_some("surrealkv:PATH"),
     ];
     let known: Vec<&str> = known.into_iter().flatten().collect();
     let message = format!("there is no engine {scheme:?} in this build; it has {}", known.join(" and "));

@@ -10,11 +10,10 @@ use std::{
 
 use larder_conformance::Site;
 use larder_core::{BoxFuture, Engine, Error, ErrorKind, Result, StoreId};
-use larder_ordered::OrderedEngine;
 use larder_surrealkv::{SurrealKvConfig, SurrealKvEngine};
 use tempfile::TempDir;
 
-pub(crate) async fn open(path: &Path) -> Result<OrderedEngine> {
+pub(crate) async fn open(path: &Path) -> Result<impl Engine> {
     SurrealKvEngine::open(SurrealKvConfig::new(path), StoreId::from_bytes([7; 16])).await
 }
 
