@@ -49,6 +49,7 @@ fn dependencies_point_one_way() {
         ("larder-core", &[]),
         ("larder-conformance", &["larder-core"]),
         ("larder-facets", &["larder-core"]),
+        ("larder-etcd", &["larder-core", "larder-ordered"]),
         ("larder-moving", &["larder-core"]),
         ("larder-ordered", &["larder-core"]),
         ("larder-postgres", &["larder-core"]),
