@@ -28,7 +28,7 @@ enum Task {
     Check,
     /// Every test there is, after installing the tools that some of them need
     Test,
-    /// The tests of one engine: memory, sqlite, surrealkv, postgres or redis
+    /// The tests of one engine: memory, sqlite, surrealkv, postgres, redis or etcd
     Engine {
         /// Which one
         name: Engine,
@@ -61,6 +61,7 @@ enum Engine {
     Memory,
     Sqlite,
     Surrealkv,
+    Etcd,
     Postgres,
     Redis,
 }
@@ -103,11 +104,14 @@ fn test() -> Result<(), Failure> {
 }
 
 /// The engines whose tests need a server.
-const SERVERS: [&str; 2] = ["postgres", "redis"];
+const SERVERS: [&str; 3] = ["etcd", "postgres", "redis"];
 
 /// The servers of every engine that this run does not have to do without.
 fn servers() -> Result<Servers, Failure> {
     let mut servers = Servers::default();
+    if !servers::is_skipped("etcd") {
+        servers = servers.with_etcd()?;
+    }
     if !servers::is_skipped("postgres") {
         servers = servers.with_postgres()?;
     }
@@ -130,6 +134,7 @@ fn engine(engine: Engine) -> Result<(), Failure> {
             cargo(&["test", "--package", "larder-sqlite"])
         }
         Engine::Surrealkv => cargo(&["test", "--package", "larder-ordered", "--package", "larder-surrealkv"]),
+        Engine::Etcd => with(&Servers::default().with_etcd()?, &["test", "--package", "larder-etcd"]),
         Engine::Postgres => with(&Servers::default().with_postgres()?, &["test", "--package", "larder-postgres"]),
         Engine::Redis => with(&Servers::default().with_redis()?, &["test", "--package", "larder-redis"]),
     }

@@ -7,6 +7,9 @@ use crate::{
     system::may_install,
 };
 
+#[path = "../../engines/etcd/tests/server/mod.rs"]
+mod etcd;
+
 #[path = "../../engines/postgres/tests/server/mod.rs"]
 mod postgres;
 
@@ -14,12 +17,14 @@ mod postgres;
 mod redis;
 
 /// What tests are told where the servers are by.
+const ETCD: &str = "LARDER_TEST_ETCD";
 const POSTGRES: &str = "LARDER_TEST_POSTGRES";
 const REDIS: &str = "LARDER_TEST_REDIS";
 
 /// The servers of a run; they end with it, however it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
+    etcd: Option<etcd::Server>,
     postgres: Option<postgres::Server>,
     redis: Option<redis::Server>,
     variables: Vec<(&'static str, String)>,
@@ -31,6 +36,20 @@ pub(crate) fn is_skipped(engine: &str) -> bool {
 }
 
 impl Servers {
+    /// Makes sure that there is an etcd for tests: the one that is named already, or one of our own.
+    pub(crate) fn with_etcd(mut self) -> Result<Self, Failure> {
+        if let Ok(url) = env::var(ETCD) {
+            self.variables.push((ETCD, url));
+            return Ok(self);
+        }
+        // What tests write is forgotten with it, so there is room for all of it.
+        let server = etcd::Server::with(1, &["--quota-backend-bytes", "8589934592"])
+            .map_err(|why| Failure::new(format!("there is no etcd for the tests: {why}; LARDER_SKIP=etcd does without")))?;
+        self.variables.push((ETCD, server.url()));
+        self.etcd = Some(server);
+        Ok(self)
+    }
+
     /// Makes sure that there is a PostgreSQL for tests: the one that is named already, or one of our own.
     pub(crate) fn with_postgres(mut self) -> Result<Self, Failure> {
         if let Ok(url) = env::var(POSTGRES) {
