@@ -29,6 +29,7 @@
 //! | `sqlite:PATH` | one embedded file; PATH is taken literally | `sqlite` (default) |
 //! | `postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME` | a schema of a PostgreSQL database | `postgres` (default) |
 //! | `redis://USER:PASSWORD@HOST:PORT/DB?prefix=NAME` | a prefix of a Redis server | `redis` (default) |
+//! | `etcd://USER:PASSWORD@HOST:PORT,HOST:PORT/?prefix=NAME` | a prefix of an etcd cluster | `etcd` (default) |
 //!
 //! With the feature `documents` there are collections of JSON under schemas, in `documents`.
 //!

@@ -91,6 +91,12 @@ impl Builder {
                 Err(Error::new(ErrorKind::Unsupported, "the store memory: is gone with its process and cannot be durable"))
             }
             "memory" => Ok(Arc::new(MemoryEngine::new(fresh))),
+            #[cfg(feature = "etcd")]
+            "etcd" | "etcds" => {
+                let mut config = larder_etcd::EtcdConfig::parse(&self.url)?;
+                config.create = self.create;
+                Ok(Arc::new(larder_etcd::open(config, fresh).await?))
+            }
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {
                 let mut config = larder_postgres::PostgresConfig::parse(&self.url)?;
@@ -152,6 +158,7 @@ fn unknown(scheme: &str) -> Error {
     let known = [
         Some("memory:"),
         cfg!(feature = "sqlite").then_some("sqlite:PATH"),
+        cfg!(feature = "etcd").then_some("etcd://HOST,HOST?prefix=NAME"),
         cfg!(feature = "postgres").then_some("postgres://USER@HOST/DATABASE"),
         cfg!(feature = "redis").then_some("redis://HOST/DB?prefix=NAME"),
         cfg!(feature = "surrealkv").then_some("surrealkv:PATH"),
@@ -172,6 +179,7 @@ mod tests {
             ("postgres://ann:hu@sh/hu?sh@h/app", "postgres://ann@h/app"),
             ("postgres://ann@h/app", "postgres://ann@h/app"),
             ("postgres://h/app", "postgres://h/app"),
+            ("etcd://ann:hush@a:1,b:2/?prefix=p", "etcd://ann@a:1,b:2/?prefix=p"),
             ("redis://:hush@h:1/2?prefix=p", "redis://@h:1/2?prefix=p"),
             ("sqlite:./a:b@c.db", "sqlite:./a:b@c.db"),
         ] {

@@ -21,11 +21,15 @@ pub(crate) struct Place {
 }
 
 /// The engines whose stores are in a folder.
-const IN_FOLDERS: [(&str, &str, bool); 1] = [("sqlite", "sqlite:./here.db", true)];
+const IN_FOLDERS: [(&str, &str, bool); 2] =
+    [("sqlite", "sqlite:./here.db", true), ("surrealkv", "surrealkv:./here", false)];
 
 /// The engines at servers, where those are told to tests, and what comes behind that URL.
-const AT_SERVERS: [(&str, &str, &str); 2] =
-    [("postgres", "LARDER_TEST_POSTGRES", "?schema=cli_"), ("redis", "LARDER_TEST_REDIS", "?prefix=cli_")];
+const AT_SERVERS: [(&str, &str, &str); 3] = [
+    ("postgres", "LARDER_TEST_POSTGRES", "?schema=cli_"),
+    ("redis", "LARDER_TEST_REDIS", "?prefix=cli_"),
+    ("etcd", "LARDER_TEST_ETCD", "?prefix=cli_"),
+];
 
 /// A place for a store of `engine`, which is at a server; `None` where somebody has said that this run has to do without.
 pub(crate) fn at_server(engine: &str, case: &str) -> Option<Place> {
@@ -247,6 +251,14 @@ fn what_cannot_be_opened_is_told_at_once_and_nothing_of_the_password() {
         ("redis://ann:hush@h/0?prefix=%7B", 5),
         ("redis://ann:hush@h:x/0", 5),
         ("redis:ann", 5),
+        ("etcd://127.0.0.1:1", 7),
+        ("etcd://ann:hush@127.0.0.1:1,127.0.0.1:2", 7),
+        ("etcd://ann:hush@name.invalid", 7),
+        ("etcd://ann:hu@sh@h", 5),
+        ("etcd://ann:hush@h/?prefix=%00", 5),
+        ("etcd://ann:hush@h:x", 5),
+        ("etcds://ann:hush@h", 5),
+        ("etcd:ann", 5),
     ] {
         for json in [&["get", "k"][..], &["get", "k", "--json"]] {
             let answer = sandbox.run([&["--store", url], json].concat());
