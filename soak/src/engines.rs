@@ -10,6 +10,8 @@ mod place;
 
 #[path = "../../engines/surrealkv/tests/place/mod.rs"]
 mod directory;
+#[path = "../../engines/etcd/tests/place/mod.rs"]
+mod cluster;
 #[path = "../../engines/redis/tests/place/mod.rs"]
 mod prefix;
 #[path = "../../engines/postgres/tests/place/mod.rs"]
@@ -27,6 +29,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { name: "sqlite", factory: &sqlite },
     Engine { name: "surrealkv", factory: &surrealkv },
     // On the server that `cargo xtask soak` starts.
+    Engine { name: "etcd", factory: &cluster::Place::fresh },
     Engine { name: "postgres", factory: &schema::Place::fresh },
     Engine { name: "redis", factory: &prefix::Place::fresh },
 ];
