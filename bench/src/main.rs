@@ -3,6 +3,7 @@
 //! Absolute times belong to a machine; what is promised is how much of the driver's own speed is left. So every row
 //! does the same durable work on the same rows twice, once with the driver alone, and prints the ratio.
 
+mod etcd;
 mod import;
 mod index;
 mod memory;
@@ -60,6 +61,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("redis") {
         redis::measure(&mut report, directory.path(), options.sets)?;
+    }
+    if wanted("etcd") {
+        etcd::measure(&mut report, directory.path(), options.sets)?;
     }
     // First, because memory that was used and freed before would hide what these use.
     if wanted("sqlite watch: idle") {
