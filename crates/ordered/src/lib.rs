@@ -22,6 +22,7 @@
 //! | --- | --- |
 //! | who has a map | [`Map`], [`View`], [`Batch`], and [`OrderedEngine::open`] |
 //! | who wants to know whether it is one | [`check()`], which every map has to pass |
+//! | whose map shows entries to people | [`entry_address`], [`entry_value`] |
 //! | who tests what becomes of an engine when its map fails | [`TestMap`] |
 
 #![forbid(unsafe_code)]
@@ -50,6 +51,7 @@ mod record;
 mod row;
 mod setup;
 mod sheet;
+mod show;
 mod test_map;
 mod trim;
 mod undo;
@@ -60,4 +62,5 @@ pub use check::check;
 pub use engine::{Opening, OrderedEngine};
 pub use lineage::UNKNOWN_LIFE;
 pub use map::{Applied, Batch, Map, Pair, Part, Size, View};
+pub use show::{Shown, entry_address, entry_value};
 pub use test_map::{TestMap, Trouble};

@@ -199,6 +199,7 @@ fn millis(at: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::show::{Shown, entry_value};
 
     fn record() -> Record {
         Record {
@@ -243,6 +244,17 @@ mod tests {
             assert_eq!(Record::read(&bytes).ok(), Some(record));
             assert!((0..bytes.len()).all(|length| Record::read(&bytes.slice(..length)).is_err()));
         }
+    }
+
+    /// What a map is told of where a value stands is where it stands.
+    #[test]
+    fn a_value_is_found_in_its_record() {
+        let bytes = record().write();
+        let Some(Shown::Here(range)) = entry_value(&bytes) else { panic!("it is short") };
+        assert_eq!(&bytes[range], b"\x00\xff");
+        let body = Body { tick: 8, number: 2 };
+        assert_eq!(entry_value(&apart().write()), Some(Shown::There(crate::layout::body(body))));
+        assert_eq!(entry_value(b"no record"), None);
     }
 
     #[test]
