@@ -27,7 +27,7 @@ impl FileConfig {
 /// How much is kept where, and when it moves. Nothing of it changes an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// The largest value, in bytes, that stays in memory once it is safe elsewhere.
+    /// The largest value of the map, in bytes, that stays in memory once it is safe elsewhere. The records of entries have to.
     pub small_bytes: usize,
     /// How large the journal gets, in bytes, before the state is written anew; or half of the state, when that is more.
     pub journal_bytes: u64,
@@ -38,6 +38,6 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { small_bytes: 1024, journal_bytes: 16 << 20, gather_ms: Some(200) }
+        Self { small_bytes: 2048, journal_bytes: 16 << 20, gather_ms: Some(200) }
     }
 }

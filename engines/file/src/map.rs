@@ -13,7 +13,7 @@ use larder_core::{
     BoxFuture, Durability, Error, ErrorKind, Limits, Result,
     engine::{Capabilities, Reach},
 };
-use larder_ordered::{Applied, Batch, Map, Pair, Part, Size, View};
+use larder_ordered::{Applied, Batch, Map, Pair, Part, Size, UNKNOWN_LIFE, View};
 
 use crate::{
     core::Look,
@@ -42,12 +42,9 @@ impl FileMap {
         Self { home, durability, closed: AtomicBool::new(false) }
     }
 
-    /// Another handle to the same map, which is closed by itself.
-    ///
-    /// # Errors
-    /// `Closed` when this one was the last and is closed.
-    pub fn another(&self) -> Result<Self> {
-        if self.home.enter(self.durability)? { Ok(Self::at(self.home.clone(), self.durability)) } else { Err(closed()) }
+    /// Where other handles come from, as long as there is one.
+    pub fn door(&self) -> Door {
+        Door(self.home.clone(), self.durability)
     }
 
     /// Makes the files of entries what they have to be, and safe; writes the state anew as well, where `anew` says so. Done by
@@ -59,21 +56,19 @@ impl FileMap {
         self.home.keeper().tidy(anew)
     }
 
-    /// Whether the store was opened after something that may have taken commits that were acknowledged as `Relaxed`.
-    pub fn may_have_lost(&self) -> bool {
-        self.home.may_have_lost()
-    }
-
-    /// That something may have been lost was noted in the map, and safely: it is not told again.
-    ///
-    /// # Errors
-    /// What the disk says; then it is told again.
-    pub fn loss_is_noted(&self) -> Result<()> {
-        self.home.loss_is_noted()
-    }
-
     fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
+    }
+}
+
+/// Lets others in to a map that is open.
+#[derive(Clone, Debug)]
+pub struct Door(Arc<Home>, Durability);
+
+impl Door {
+    /// Another handle to the map, which is closed by itself; `None` when the last one was closed or dropped.
+    pub fn enter(&self) -> Option<FileMap> {
+        self.0.enter().then(|| FileMap::at(self.0.clone(), self.1))
     }
 }
 
@@ -104,6 +99,19 @@ impl Map for FileMap {
                 let error = Error::new(ErrorKind::Internal, "the thread that writes failed").engine("file");
                 Ok(Applied::Unknown(error))
             })
+        })
+    }
+
+    fn life(&self) -> Option<String> {
+        let boot = || self.home.core().disk.boot().unwrap_or_else(|| UNKNOWN_LIFE.to_owned());
+        (self.durability != Durability::Full).then(boot)
+    }
+
+    fn sync(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.check_open()?;
+            let answer = self.home.keeper().writer.ask(Job::Sync).ok_or_else(closed)?;
+            answer.await.unwrap_or_else(|_| Err(closed()))
         })
     }
 

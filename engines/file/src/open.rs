@@ -58,10 +58,9 @@ impl FileMap {
         look(&disk, config.create).map_err(|error| at(&config.path, error))?;
         let open = |presence| {
             let (core, journal, lock) = settle_in(Arc::new(disk), config.create, config.tuning, layout)?;
-            Home::new(core, journal, lock, config.durability, Some(presence))
+            Home::new(core, journal, lock, Some(presence))
         };
-        let home =
-            presence::share(path, |home| home.enter(config.durability), open).map_err(|error| at(&config.path, error))?;
+        let home = presence::share(path, Home::enter, open).map_err(|error| at(&config.path, error))?;
         Ok(Self::at(home, config.durability))
     }
 
@@ -72,7 +71,7 @@ impl FileMap {
     pub fn open_on(disk: Arc<dyn Disk>, durability: Durability, tuning: Tuning, layout: Layout) -> Result<Self> {
         look(&*disk, true)?;
         let (core, journal, lock) = settle_in(disk, true, tuning, layout)?;
-        let home = Home::new(core, journal, lock, durability, None)?;
+        let home = Home::new(core, journal, lock, None)?;
         Ok(Self::at(home, durability))
     }
 }

@@ -8,10 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use larder_ordered::Shown as Place;
 
 use crate::{
     held::{Held, hash},
-    layout::{Content, Layout},
+    layout::Layout,
 };
 
 /// The entries whose files are not yet what they have to be.
@@ -131,12 +132,12 @@ impl Pairs {
     pub(crate) fn shown(&self, key: &[u8], moment: u64) -> Option<Shown> {
         // A record is short. One that is not would be shown as nothing, and read all the same.
         let record = self.get(key, moment)?.at_hand()?;
-        match (self.layout.content)(&record)? {
-            Content::Here(range) => {
+        match (self.layout.value)(&record)? {
+            Place::Here(range) => {
                 let value = record.slice(range);
                 Some(Shown { hash: hash(&value), held: Held::Short(value) })
             }
-            Content::There(key) => {
+            Place::There(key) => {
                 let held = self.get(&key, moment)?.clone();
                 Some(Shown { hash: held.hash(), held })
             }
@@ -228,7 +229,7 @@ pub(crate) struct Shown {
 mod tests {
     use super::*;
 
-    const PLAIN: Layout = Layout { address: |_| None, content: |_| None };
+    const PLAIN: Layout = Layout { address: |_| None, value: |_| None };
 
     fn write(pairs: &mut Pairs, key: &'static str, value: Option<&'static str>) {
         let held = value.map(|value| Held::Short(Bytes::from(value)));

@@ -23,13 +23,13 @@ pub(crate) struct Presence(PathBuf);
 /// What is open at `path`, opened by `open` where nothing is. `enter` says whether somebody else's can still be entered.
 pub(crate) fn share(
     path: PathBuf,
-    enter: impl Fn(&Home) -> Result<bool>,
+    enter: impl Fn(&Home) -> bool,
     open: impl FnOnce(Presence) -> Result<Arc<Home>>,
 ) -> Result<Arc<Home>> {
     let mut all = lock();
     while let Some(home) = all.get(&path) {
         match home.upgrade() {
-            Some(home) if enter(&home)? => return Ok(home),
+            Some(home) if enter(&home) => return Ok(home),
             // On its way out, or on its way in.
             _ => all = CHANGED.wait(all).unwrap_or_else(PoisonError::into_inner),
         }

@@ -126,7 +126,6 @@ fn a_kill_loses_nothing_acknowledged() {
             let (disk, mut known) = until(at, at, durability);
             let disk = disk.kill();
             let map = open(&disk, Durability::Full).unwrap_or_else(|error| panic!("{told}: {error}"));
-            assert!(!map.may_have_lost(), "{told}: nothing can be lost");
             known.check(&map, &told);
             drop(map);
             goes_on(&disk.cut(Keeps::Some), known, Durability::Full, &told);
@@ -134,9 +133,9 @@ fn a_kill_loses_nothing_acknowledged() {
     }
 }
 
-/// A relaxed store comes back as it was at some moment, whole, and says when it may have lost something.
+/// A relaxed store comes back as it was at some moment, whole.
 #[test]
-fn a_power_cut_takes_relaxed_batches_from_the_end_and_says_so() {
+fn a_power_cut_takes_relaxed_batches_from_the_end_alone() {
     let all = operations(Durability::Relaxed);
     let mut lost = 0;
     for at in (1..=all).step_by(stride()) {
@@ -148,7 +147,6 @@ fn a_power_cut_takes_relaxed_batches_from_the_end_and_says_so() {
             let found = contents(&map);
             if known.unsafe_since.contains(&found) && found != known.acknowledged {
                 lost += 1;
-                assert!(map.may_have_lost(), "{told}: it has lost something");
             }
             // As a crash would, before anybody was told.
             let disk = disk.kill();
@@ -169,7 +167,6 @@ fn a_clean_end_is_safe() {
         work(&map, &mut known);
         let disk = disk.cut(Keeps::Nothing);
         let map = open(&disk, durability).expect("opens");
-        assert!(!map.may_have_lost());
         known.check(&map, "a clean end");
         check_files(&disk, &known.acknowledged, "a clean end");
     }

@@ -413,7 +413,10 @@ impl Opened {
     fn write(&self, grows: bool, write: Write) -> io::Result<()> {
         let mut world = self.disk.alive()?;
         let dies = world.count();
-        let full = grows && world.is_full();
+        // What is there already has its space.
+        let length = world.inodes[self.inode].seen.len();
+        let fits = matches!(&write, Write::At(at, bytes) if at + bytes.len() <= length);
+        let full = grows && !fits && world.is_full();
         let write = match write {
             Write::At(at, mut bytes) if full => {
                 let part = world.chance() % (bytes.len() as u64 + 1);

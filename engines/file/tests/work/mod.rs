@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use futures_lite::future::block_on;
 use larder_core::{Durability, Error, ErrorKind};
-use larder_file::{Content, FileMap, Layout, Tuning};
-use larder_ordered::{Applied, Batch, Map as _, Part, View};
+use larder_file::{FileMap, Layout, Tuning};
+use larder_ordered::{Applied, Batch, Map as _, Part, Shown, View};
 
 use crate::simulated::Simulated;
 
@@ -18,16 +18,16 @@ use crate::simulated::Simulated;
 pub(crate) type Contents = BTreeMap<Bytes, Bytes>;
 
 /// Entries are at `e` NAMESPACE NUL KEY, and are `h` VALUE, or `t` and where the value is.
-pub(crate) const LAYOUT: Layout = Layout { address, content };
+pub(crate) const LAYOUT: Layout = Layout { address, value: content };
 
 fn address(key: &[u8]) -> Option<(&str, &str)> {
     std::str::from_utf8(key.strip_prefix(b"e")?).ok()?.split_once('\0')
 }
 
-fn content(record: &[u8]) -> Option<Content> {
+fn content(record: &[u8]) -> Option<Shown> {
     match record.split_first()? {
-        (b'h', _) => Some(Content::Here(1..record.len())),
-        (_, key) => Some(Content::There(Bytes::copy_from_slice(key))),
+        (b'h', _) => Some(Shown::Here(1..record.len())),
+        (_, key) => Some(Shown::There(Bytes::copy_from_slice(key))),
     }
 }
 
@@ -182,8 +182,8 @@ pub(crate) fn check_files(disk: &Simulated, contents: &Contents, told: &str) {
     for (key, record) in contents {
         let Some((namespace, name)) = address(key) else { continue };
         let value = match content(record) {
-            Some(Content::Here(range)) => record.slice(range),
-            Some(Content::There(body)) => contents[&body].clone(),
+            Some(Shown::Here(range)) => record.slice(range),
+            Some(Shown::There(body)) => contents[&body].clone(),
             None => panic!("every record here has a value"),
         };
         // The names of this work, as the documentation says them.
