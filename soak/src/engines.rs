@@ -5,13 +5,15 @@ use std::sync::Arc;
 use larder_conformance::{Factory, Site};
 use larder_core::{BoxFuture, Result, StoreId, memory::MemoryEngine};
 
-#[path = "../../engines/sqlite/tests/place/mod.rs"]
-mod place;
-
-#[path = "../../engines/surrealkv/tests/place/mod.rs"]
-mod directory;
 #[path = "../../engines/etcd/tests/place/mod.rs"]
 mod cluster;
+#[path = "../../engines/file/tests/place/mod.rs"]
+mod directory;
+#[path = "../../engines/sqlite/tests/place/mod.rs"]
+mod place;
+#[path = "../../engines/surrealkv/tests/place/mod.rs"]
+mod tree;
+
 #[path = "../../engines/redis/tests/place/mod.rs"]
 mod prefix;
 #[path = "../../engines/postgres/tests/place/mod.rs"]
@@ -27,11 +29,12 @@ pub(crate) struct Engine {
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { name: "memory", factory: &Memory::fresh },
     Engine { name: "sqlite", factory: &sqlite },
+    Engine { name: "file", factory: &directory::Place::fresh },
     Engine { name: "surrealkv", factory: &surrealkv },
-    // On the server that `cargo xtask soak` starts.
-    Engine { name: "etcd", factory: &cluster::Place::fresh },
+    // On the servers that `cargo xtask soak` starts.
     Engine { name: "postgres", factory: &schema::Place::fresh },
     Engine { name: "redis", factory: &prefix::Place::fresh },
+    Engine { name: "etcd", factory: &cluster::Place::fresh },
 ];
 
 /// Whether somebody has said that this run has to do without `engine`.
@@ -47,9 +50,9 @@ fn sqlite() -> place::Place {
     if quick.is_dir() { place::Place::within(quick) } else { place::Place::fresh() }
 }
 
-fn surrealkv() -> directory::Place {
+fn surrealkv() -> tree::Place {
     let quick = std::path::Path::new(SHARED_MEMORY);
-    if quick.is_dir() { directory::Place::within(quick) } else { directory::Place::fresh() }
+    if quick.is_dir() { tree::Place::within(quick) } else { tree::Place::fresh() }
 }
 
 struct Memory(MemoryEngine);

@@ -89,7 +89,7 @@ struct Orders {
     /// The first seed; the others follow it
     #[arg(long, env = "LARDER_SEED", default_value_t = 1)]
     seed: u64,
-    /// memory, sqlite, surrealkv, postgres, redis or etcd; all of them when none is named
+    /// memory, sqlite, file, surrealkv, postgres, redis or etcd; all of them when none is named
     #[arg(long)]
     engine: Option<String>,
 }

@@ -28,7 +28,7 @@ enum Task {
     Check,
     /// Every test there is, after installing the tools that some of them need
     Test,
-    /// The tests of one engine: memory, sqlite, surrealkv, postgres, redis or etcd
+    /// The tests of one engine: memory, sqlite, file, surrealkv, postgres, redis or etcd
     Engine {
         /// Which one
         name: Engine,
@@ -62,6 +62,7 @@ enum Engine {
     Sqlite,
     Surrealkv,
     Etcd,
+    File,
     Postgres,
     Redis,
 }
@@ -135,6 +136,7 @@ fn engine(engine: Engine) -> Result<(), Failure> {
         }
         Engine::Surrealkv => cargo(&["test", "--package", "larder-ordered", "--package", "larder-surrealkv"]),
         Engine::Etcd => with(&Servers::default().with_etcd()?, &["test", "--package", "larder-etcd"]),
+        Engine::File => cargo(&["test", "--package", "larder-file"]),
         Engine::Postgres => with(&Servers::default().with_postgres()?, &["test", "--package", "larder-postgres"]),
         Engine::Redis => with(&Servers::default().with_redis()?, &["test", "--package", "larder-redis"]),
     }

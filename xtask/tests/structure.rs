@@ -44,11 +44,13 @@ fn sources() -> Vec<(String, String)> {
 /// Tests may look in the other direction, so their dependencies do not count.
 #[test]
 fn dependencies_point_one_way() {
-    const ENGINES: [&str; 5] = ["larder-etcd", "larder-postgres", "larder-redis", "larder-sqlite", "larder-surrealkv"];
+    const ENGINES: [&str; 6] =
+        ["larder-etcd", "larder-file", "larder-postgres", "larder-redis", "larder-sqlite", "larder-surrealkv"];
     const ALLOWED: &[(&str, &[&str])] = &[
         ("larder-core", &[]),
         ("larder-conformance", &["larder-core"]),
         ("larder-facets", &["larder-core"]),
+        ("larder-file", &["larder-core", "larder-ordered"]),
         ("larder-etcd", &["larder-core", "larder-ordered"]),
         ("larder-moving", &["larder-core"]),
         ("larder-ordered", &["larder-core"]),

@@ -50,8 +50,8 @@ pub(crate) struct Arguments {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Settings {
-    /// The store: sqlite:PATH or surrealkv:PATH, where PATH is taken literally, postgres://USER@HOST/DATABASE?schema=NAME,
-    /// redis://HOST/DB?prefix=NAME, etcd://HOST,HOST?prefix=NAME, or memory:
+    /// The store: sqlite:PATH, file:PATH or surrealkv:PATH, where PATH is taken literally,
+    /// postgres://USER@HOST/DATABASE?schema=NAME, redis://HOST/DB?prefix=NAME, etcd://HOST,HOST?prefix=NAME, or memory:
     #[arg(long, global = true, value_name = "URL", env = "LARDER_STORE", hide_env_values = true, default_value = DEFAULT_STORE)]
     pub(crate) store: String,
 

@@ -97,6 +97,13 @@ impl Builder {
                 config.create = self.create;
                 Ok(Arc::new(larder_etcd::open(config, fresh).await?))
             }
+            #[cfg(feature = "file")]
+            "file" => {
+                let mut config = larder_file::FileConfig::new(rest);
+                config.durability = self.durability.unwrap_or_default();
+                config.create = self.create;
+                Ok(Arc::new(larder_file::open(config, fresh).await?))
+            }
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {
                 let mut config = larder_postgres::PostgresConfig::parse(&self.url)?;
@@ -158,10 +165,11 @@ fn unknown(scheme: &str) -> Error {
     let known = [
         Some("memory:"),
         cfg!(feature = "sqlite").then_some("sqlite:PATH"),
-        cfg!(feature = "etcd").then_some("etcd://HOST,HOST?prefix=NAME"),
+        cfg!(feature = "file").then_some("file:PATH"),
+        cfg!(feature = "surrealkv").then_some("surrealkv:PATH"),
         cfg!(feature = "postgres").then_some("postgres://USER@HOST/DATABASE"),
         cfg!(feature = "redis").then_some("redis://HOST/DB?prefix=NAME"),
-        cfg!(feature = "surrealkv").then_some("surrealkv:PATH"),
+        cfg!(feature = "etcd").then_some("etcd://HOST,HOST?prefix=NAME"),
     ];
     let known: Vec<&str> = known.into_iter().flatten().collect();
     let message = format!("there is no engine {scheme:?} in this build; it has {}", known.join(" and "));
