@@ -12,7 +12,8 @@
 //!
 //! A body begins with a byte that says what it is. Of a batch (1) there follow the number of puts, the puts, each a length, a
 //! key, a length and a value, and then the deletes, each a length and a key. Numbers and lengths in bodies have 4 bytes.
-//! That files of entries are safe up to this moment (2) and that the journal goes on in the next file (3) have nothing more.
+//! That files of entries are safe up to this moment (2), that the journal goes on in the next file (3), and that everything
+//! before was synced (4) have nothing more.
 
 use bytes::Bytes;
 use larder_ordered::Batch;
@@ -27,6 +28,7 @@ pub(crate) const HEADER: usize = 32;
 const BATCH: u8 = 1;
 const SETTLED: u8 = 2;
 const END: u8 = 3;
+const SYNCED: u8 = 4;
 
 /// What stands in a frame.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) enum Body {
     Settled,
     /// The journal goes on in the next file.
     End,
+    /// Everything before was synced. It says so by being there: what is damaged before it was safe once.
+    Synced,
 }
 
 /// A frame as it was read.
@@ -103,6 +107,11 @@ pub(crate) fn end(out: &mut Vec<u8>, number: u64, moment: u64, synced: u64) {
     put(out, number, moment, synced, |out| out.push(END));
 }
 
+/// A frame that says that everything before it was synced.
+pub(crate) fn synced(out: &mut Vec<u8>, number: u64, moment: u64, synced: u64) {
+    put(out, number, moment, synced, |out| out.push(SYNCED));
+}
+
 /// The frame that `bytes` begin with, in the file `number`; `None` when there is none, or a part of one.
 pub(crate) fn read(bytes: &[u8], number: u64) -> Option<Frame> {
     let (header, _) = bytes.split_at_checked(HEADER)?;
@@ -123,6 +132,7 @@ fn body(bytes: &[u8]) -> Option<Body> {
     match *kind {
         SETTLED => Some(Body::Settled),
         END => Some(Body::End),
+        SYNCED => Some(Body::Synced),
         BATCH => {
             let puts = take_count(&mut rest)?;
             let mut writes = Vec::new();

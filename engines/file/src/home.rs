@@ -38,11 +38,12 @@ impl Home {
     pub(crate) fn new(
         core: Arc<Core>,
         journal: Journal,
+        is_told: bool,
         lock: Box<dyn Any + Send + Sync>,
         presence: Option<Presence>,
     ) -> Result<Arc<Self>> {
         let bell = Arc::new(Bell::default());
-        let writer = Writer::start(core.clone(), journal, bell.clone())?;
+        let writer = Writer::start(core.clone(), journal, is_told, bell.clone())?;
         let gather = core.tuning.gather_ms.map(Duration::from_millis);
         let keeper = Arc::new(Keeper { core, writer, busy: Mutex::default() });
         let thread = gather.map(|gather| keeper.start(bell.clone(), gather)).transpose()?;

@@ -57,10 +57,8 @@ impl Bell {
         self.rung.notify_all();
     }
 
-    /// Whether there is something to do at once.
-    fn is_rung(&self) -> bool {
-        let wishes = self.lock();
-        wishes.end || wishes.dirty || wishes.long
+    fn is_ended(&self) -> bool {
+        self.lock().end
     }
 
     fn lock(&self) -> MutexGuard<'_, Wishes> {
@@ -105,15 +103,7 @@ impl Keeper {
 
     fn work(&self, bell: &Bell, gather: Duration) {
         // Whatever was edited while nobody had the store open.
-        let look = Look::now(&self.core);
-        let mut after = None;
-        while !bell.is_rung() {
-            after = match shown::inspect(&look, after.as_ref()) {
-                Some(after) => Some(after),
-                None => break,
-            };
-        }
-        drop(look);
+        self.inspect(|| bell.is_ended());
         bell.ring(!self.core.pairs().dirty.is_empty(), self.core.is_journal_long());
         while let Some(long) = bell.next(gather) {
             // What fails is tried again when something is written, and at the end.
@@ -121,9 +111,27 @@ impl Keeper {
         }
     }
 
+    /// Notes which files are not what they have to be, unless `ends` ends that.
+    pub(crate) fn inspect(&self, ends: impl Fn() -> bool) {
+        let look = Look::now(&self.core);
+        let mut after = None;
+        while !ends() {
+            let _busy = self.busy();
+            after = shown::inspect(&look, after.as_ref());
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+
+    fn busy(&self) -> MutexGuard<'_, ()> {
+        // It holds nothing that a panic could have broken.
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes the files of entries what they have to be, and safe; and writes the state anew, where `anew` says so.
     pub(crate) fn tidy(&self, anew: bool) -> Result<()> {
-        let _busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let _busy = self.busy();
         if anew {
             let Rolled { number, look, mut dirty, journal_bytes } = self.writer.wait(Job::Roll)?;
             self.show(&look, &mut dirty)?;

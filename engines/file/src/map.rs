@@ -56,6 +56,16 @@ impl FileMap {
         self.home.keeper().tidy(anew)
     }
 
+    /// Looks at the file of every entry, which is done by itself when a store was opened; puts aside what somebody else wrote
+    /// there, and makes them what they have to be. Blocks until it is done.
+    ///
+    /// # Errors
+    /// As [`FileMap::tidy`].
+    pub fn inspect(&self) -> Result<()> {
+        self.home.keeper().inspect(|| false);
+        self.tidy(false)
+    }
+
     fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }

@@ -57,8 +57,8 @@ impl FileMap {
         let disk = Directory::new(path.clone());
         look(&disk, config.create).map_err(|error| at(&config.path, error))?;
         let open = |presence| {
-            let (core, journal, lock) = settle_in(Arc::new(disk), config.create, config.tuning, layout)?;
-            Home::new(core, journal, lock, Some(presence))
+            let (core, journal, is_told, lock) = settle_in(Arc::new(disk), config.create, config.tuning, layout)?;
+            Home::new(core, journal, is_told, lock, Some(presence))
         };
         let home = presence::share(path, Home::enter, open).map_err(|error| at(&config.path, error))?;
         Ok(Self::at(home, config.durability))
@@ -70,8 +70,8 @@ impl FileMap {
     /// As [`FileMap::open`].
     pub fn open_on(disk: Arc<dyn Disk>, durability: Durability, tuning: Tuning, layout: Layout) -> Result<Self> {
         look(&*disk, true)?;
-        let (core, journal, lock) = settle_in(disk, true, tuning, layout)?;
-        let home = Home::new(core, journal, lock, None)?;
+        let (core, journal, is_told, lock) = settle_in(disk, true, tuning, layout)?;
+        let home = Home::new(core, journal, is_told, lock, None)?;
         Ok(Self::at(home, durability))
     }
 }
@@ -136,7 +136,7 @@ fn look(disk: &dyn Disk, create: bool) -> Result<bool> {
     }
 }
 
-type Settled = (Arc<Core>, Journal, Box<dyn std::any::Any + Send + Sync>);
+type Settled = (Arc<Core>, Journal, bool, Box<dyn std::any::Any + Send + Sync>);
 
 /// Takes the directory, and makes of what is there what was acknowledged.
 fn settle_in(disk: Arc<dyn Disk>, create: bool, tuning: Tuning, layout: Layout) -> Result<Settled> {
@@ -159,7 +159,7 @@ fn settle_in(disk: Arc<dyn Disk>, create: bool, tuning: Tuning, layout: Layout) 
     let core = Core::new(disk, layout, tuning, found.pairs, found.stored, found.journal_bytes);
     clear_up(&core).map_err(|error| explain("removing what a crash has left", error))?;
     remove_old(&core, number)?;
-    Ok((Arc::new(core), journal, lock))
+    Ok((Arc::new(core), journal, found.is_told, lock))
 }
 
 fn write_title(disk: &dyn Disk) -> io::Result<()> {

@@ -22,6 +22,8 @@ pub(crate) struct Found {
     /// The file in which the journal goes on, and up to where that is good.
     pub(crate) journal: u64,
     pub(crate) end: u64,
+    /// Whether it ends with a frame that knows that all before it was synced.
+    pub(crate) is_told: bool,
     /// What the journal has that the state has not.
     pub(crate) journal_bytes: u64,
 }
@@ -36,7 +38,7 @@ pub(crate) fn replay(disk: Arc<dyn Disk>, number: u64, small: usize, layout: Lay
     pairs.fill(state.moment, state.pairs);
     let names = disk.list("").map_err(|error| explain("reading the directory", error))?;
     let is_there = |number: u64| names.iter().any(|name| *name == journal::name(number));
-    let (mut at, mut journal_bytes) = (number, 0);
+    let (mut at, mut journal_bytes, mut is_told) = (number, 0, true);
     let end = loop {
         if !is_there(at) {
             return Err(corrupt(format_args!("{} is missing", journal::name(at))));
@@ -50,18 +52,19 @@ pub(crate) fn replay(disk: Arc<dyn Disk>, number: u64, small: usize, layout: Lay
             // A batch is the next moment, and the rest is of a moment that has been.
             let fits = match &frame.body {
                 Body::Batch(_) => frame.moment == pairs.now() + 1,
-                Body::Settled | Body::End => frame.moment <= pairs.now(),
+                Body::Settled | Body::End | Body::Synced => frame.moment <= pairs.now(),
             };
             if !fits {
                 return Err(corrupt(format_args!("{} has moment {} out of turn", journal::name(at), frame.moment)));
             }
+            is_told = frame.body == Body::Synced;
             match frame.body {
                 Body::Batch(writes) => {
                     let held = |value: Option<_>| value.map(|value| Held::new(value, small));
                     pairs.apply(writes.into_iter().map(|(key, value)| (key, held(value))).collect());
                 }
                 Body::Settled => pairs.dirty.retain(|_, stale| stale.changed > frame.moment),
-                Body::End => {}
+                Body::End | Body::Synced => {}
             }
         }
         if !contents.ended {
@@ -76,5 +79,5 @@ pub(crate) fn replay(disk: Arc<dyn Disk>, number: u64, small: usize, layout: Lay
             return Err(corrupt(format_args!("{} does not go on where {} ends", journal::name(next), journal::name(at))));
         }
     }
-    Ok(Found { pairs, stored: state.files, journal: at, end, journal_bytes })
+    Ok(Found { pairs, stored: state.files, journal: at, end, is_told, journal_bytes })
 }

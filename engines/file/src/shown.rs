@@ -54,6 +54,15 @@ struct Desk<'a> {
     next: u64,
 }
 
+/// What is not finished goes; on a full disk somebody else wants its space.
+impl Drop for Desk<'_> {
+    fn drop(&mut self) {
+        for (_, unfinished, _) in &self.unfinished {
+            let _ = self.core.disk.remove(unfinished);
+        }
+    }
+}
+
 impl Desk<'_> {
     fn one(&mut self, key: &Bytes, stale: &mut Stale) -> Result<()> {
         let Some((namespace, entry)) = (self.core.layout.address)(key) else { return Ok(()) };
@@ -93,9 +102,8 @@ impl Desk<'_> {
         let unfinished = format!("{UNFINISHED}/{}", self.next);
         self.next += 1;
         let file = self.core.disk.create(&unfinished)?;
-        file.write(0, value)?;
-        self.unfinished.push((file, unfinished, path.to_owned()));
-        Ok(())
+        self.unfinished.push((file.clone(), unfinished, path.to_owned()));
+        file.write(0, value)
     }
 
     /// Moves what somebody else wrote to where nobody writes over it.
@@ -113,13 +121,15 @@ impl Desk<'_> {
             self.unfinished.iter().try_for_each(|(file, ..)| file.sync())?;
             self.unfinished.iter().try_for_each(|(_, from, to)| self.core.disk.rename(from, to))
         };
-        finished().map_err(|error| {
+        let done = finished().map_err(|error| {
             // Somebody may have removed one.
             self.core.directories().clear();
             explain("writing the files of entries", error)
-        })?;
-        self.unfinished.clear();
-        Ok(())
+        });
+        if done.is_ok() {
+            self.unfinished.clear();
+        }
+        done
     }
 
     fn sync(&self) -> Result<()> {

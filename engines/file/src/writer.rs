@@ -68,9 +68,9 @@ pub(crate) struct Writer(Sender<Job>);
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(core: Arc<Core>, journal: Journal, bell: Arc<Bell>) -> Result<Self> {
+    pub(crate) fn start(core: Arc<Core>, journal: Journal, is_told: bool, bell: Arc<Bell>) -> Result<Self> {
         let (sender, jobs) = channel();
-        let mut desk = Desk { core, journal, bell };
+        let mut desk = Desk { core, journal, is_told, bell };
         thread::Builder::new()
             .name("larder-file".into())
             .spawn(move || desk.work(&jobs))
@@ -96,6 +96,8 @@ impl Writer {
 struct Desk {
     core: Arc<Core>,
     journal: Journal,
+    /// Whether the journal ends with a frame that knows that all before it was synced.
+    is_told: bool,
     bell: Arc<Bell>,
 }
 
@@ -122,7 +124,7 @@ impl Desk {
                 Job::Roll(answer) => drop(answer.send(self.roll())),
                 Job::Sync(answer) => drop(answer.send(self.journal.sync())),
                 Job::Close(answer) => {
-                    let _ = answer.send(self.journal.sync());
+                    let _ = answer.send(self.close());
                     return;
                 }
             }
@@ -170,6 +172,7 @@ impl Desk {
             }
         })?;
         self.core.journal_grew(self.journal.length() - before);
+        self.is_told = false;
         Ok(())
     }
 
@@ -196,6 +199,18 @@ impl Desk {
         let before = self.journal.length();
         self.journal.append(false, written).map_err(refused)?;
         self.core.journal_grew(self.journal.length() - before);
+        Ok(())
+    }
+
+    /// Everything is safe, and a frame behind it knows, so that damage is told from what a crash leaves.
+    fn close(&mut self) -> Result<()> {
+        self.journal.sync()?;
+        if self.is_told {
+            return Ok(());
+        }
+        let moment = self.core.pairs().now();
+        // Without it everything is as safe.
+        let _ = self.journal.append(true, |out, number, synced| frame::synced(out, number, moment, synced));
         Ok(())
     }
 

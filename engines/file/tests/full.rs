@@ -40,7 +40,7 @@ fn work(seed: u64, plan: Plan, expected: &str) -> (usize, usize) {
     }
     // A power cut while it is so bad: of what is unknown either all is there or nothing.
     let (refusals, unknowns) = (known.refusals, known.unknowns);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         disk.plan(Plan::Well);
         assert!(known.step(&map).is_none(), "{told}: it goes on");
         map.tidy(false).unwrap_or_else(|error| panic!("{told}: {error}"));
