@@ -38,6 +38,7 @@ struct World {
     safe: BTreeMap<String, Node>,
     changes: Vec<Change>,
     operations: u64,
+    syncs: usize,
     plan: Plan,
     is_dead: bool,
 }
@@ -186,6 +187,7 @@ impl Simulated {
             safe: BTreeMap::new(),
             changes: Vec::new(),
             operations: 0,
+            syncs: 0,
             plan: Plan::Well,
             is_dead: false,
         };
@@ -201,6 +203,11 @@ impl Simulated {
     /// How many operations there were since the plan was made.
     pub(crate) fn operations(&self) -> u64 {
         self.world().operations
+    }
+
+    /// How many files were synced.
+    pub(crate) fn syncs(&self) -> usize {
+        self.world().syncs
     }
 
     /// Ends the process; what it wrote is in the hands of the system.
@@ -457,7 +464,10 @@ impl File for Opened {
     }
 
     fn sync(&self) -> io::Result<()> {
+        // As a disk does, so that others come to wait.
+        std::thread::yield_now();
         self.disk.change(false, |world| {
+            world.syncs += 1;
             if world.sync_fails() {
                 for at in 0..world.inodes[self.inode].pending.len() {
                     if world.chance() & 1 == 0 {
