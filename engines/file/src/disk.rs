@@ -28,6 +28,11 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// A file to read, and to write where the system lets us.
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
 
+    /// As [`File::sync`] for each of `files`, all of which are in this directory.
+    fn sync_files(&self, files: &[Arc<dyn File>]) -> io::Result<()> {
+        files.iter().try_for_each(|file| file.sync())
+    }
+
     /// Gives a file another name, in place of what had it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 

@@ -26,7 +26,7 @@ pub(crate) const EDITED: &str = "edited";
 pub(crate) const UNFINISHED: &str = "tmp";
 
 /// How many files are open at the same time.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 256;
 
 /// How many pairs are looked at before somebody else gets a turn.
 const LOOKED_AT: usize = 512;
@@ -118,7 +118,8 @@ impl Desk<'_> {
 
     fn finish(&mut self) -> Result<()> {
         let finished = || {
-            self.unfinished.iter().try_for_each(|(file, ..)| file.sync())?;
+            let files: Vec<Arc<dyn File>> = self.unfinished.iter().map(|(file, ..)| file.clone()).collect();
+            self.core.disk.sync_files(&files)?;
             self.unfinished.iter().try_for_each(|(_, from, to)| self.core.disk.rename(from, to))
         };
         let done = finished().map_err(|error| {
