@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_core::{
     Address, BoxFuture, Changes, ChangesQuery, Commit, CommitId, Durability, Engine, Entry, Error, ErrorKind, Limits,
     Namespace, Outcome, Range, Result, Snapshot, StoreId, Timestamp, Trim, Trimmed, Undo, Undone, Usage,
-    engine::{Capabilities, EngineStatus, Indexes, Page, Reach, Resolution, Scan, Signals},
+    engine::{Capabilities, EngineStatus, Indexes, Page, Pushdown, Reach, Resolution, Scan, Signals},
 };
 
 use crate::{
@@ -142,6 +142,10 @@ impl Engine for PostgresEngine {
 
     fn status(&self, now: Timestamp) -> BoxFuture<'_, Result<EngineStatus>> {
         Box::pin(read::status(&self.readers, now))
+    }
+
+    fn pushdown(&self) -> Option<&dyn Pushdown> {
+        Some(self)
     }
 
     fn indexes(&self) -> Option<&dyn Indexes> {

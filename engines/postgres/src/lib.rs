@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod condition;
 mod config;
 mod engine;
 mod error;
@@ -28,6 +29,7 @@ mod lane;
 mod lineage;
 mod log;
 mod place;
+mod pushdown;
 mod range;
 mod read;
 mod readers;
