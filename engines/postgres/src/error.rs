@@ -69,6 +69,7 @@ pub(crate) fn explain(error: &tokio_postgres::Error) -> Error {
         "53300" => (ErrorKind::Unavailable, "the server has no connection left for us"),
         "42501" => (ErrorKind::Denied, "the user may not do this at the server"),
         "42P01" | "3F000" => (ErrorKind::NotFound, "the tables of the store are gone"),
+        code if code.starts_with("22") => (ErrorKind::Unsupported, "PostgreSQL cannot read this, or not compute with it"),
         "54000" => (ErrorKind::Limit, "this is larger than PostgreSQL takes"),
         code if code.starts_with("57P") || code.starts_with("08") => {
             (ErrorKind::Unavailable, "the server ended the connection")

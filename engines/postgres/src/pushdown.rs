@@ -36,7 +36,7 @@ impl Pushdown for PostgresEngine {
                 match by_sql(&self.readers, &scan, &sql).await {
                     // JSON that the server cannot read, such as a number with more digits than it takes: it says nothing of
                     // the others then.
-                    Err(error) if error.kind() == ErrorKind::Internal => {}
+                    Err(error) if [ErrorKind::Unsupported, ErrorKind::Limit].contains(&error.kind()) => {}
                     answer => return answer,
                 }
             }
@@ -59,7 +59,7 @@ async fn by_sql(readers: &Readers, scan: &Scan, sql: &Sql) -> Result<Snapshot<Fi
     let piece = format!("FROM entries WHERE {LIVE} AND {condition} AND {unused} ORDER BY {order}");
     let text = format!(
         "SELECT store.revision, passed.*, ended.namespace, ended.key, (SELECT count(*) FROM (SELECT 1 {piece} LIMIT $2) AS rows) \
-         FROM store LEFT JOIN LATERAL (SELECT namespace, key {piece} LIMIT 1 OFFSET $2 - 1) AS ended ON TRUE \
+         FROM store LEFT JOIN LATERAL (SELECT namespace, key {piece} LIMIT 1 OFFSET $2::bigint - 1) AS ended ON TRUE \
          LEFT JOIN LATERAL (SELECT namespace, key, {ENTRY}, place, running FROM \
          (SELECT *, {BYTES} AS bytes, sum({BYTES}) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS running FROM \
          (SELECT *, row_number() OVER (ORDER BY {order}) AS place FROM (SELECT * {piece} LIMIT $2) AS piece) AS looked \
