@@ -213,3 +213,50 @@ pub(crate) fn change<'a>(keeper: &'a Keeper, group: &Group) -> Change<'a> {
     }
     change
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made_at(millis: i64) -> CommitId {
+        CommitId::new(Timestamp::from_millis_saturating(millis), 7)
+    }
+
+    fn bytes(ids: &[CommitId]) -> Vec<u8> {
+        ids.iter().flat_map(|id| *id.as_bytes()).collect()
+    }
+
+    /// What is done to a set or hash of this name, word by word.
+    fn done(change: &Change<'_>, command: &str, key: &str) -> Vec<Vec<u8>> {
+        let done = change.many.iter().filter(|(many, _)| many.command == command && many.key.as_deref() == Some(key));
+        done.flat_map(|(_, words)| words.clone()).collect()
+    }
+
+    /// Ids of one group may have been made far apart: clocks differ.
+    #[test]
+    fn of_a_group_of_ids_only_the_old_are_forgotten() {
+        let keys = Keys::new("a");
+        let group = [made_at(1), made_at(5), made_at(9)];
+        for (before, old) in [(0, 0), (1, 0), (2, 1), (5, 1), (9, 2), (10, 3)] {
+            let mut change = Change::new(&keys);
+            let forgotten = change.forget_ids(&bytes(&group), Timestamp::from_millis_saturating(before));
+            assert_eq!(forgotten, old as u64, "before {before}");
+            assert_eq!(done(&change, "HDEL", "receipts").concat(), bytes(&group[..old]), "before {before}");
+            let gone = if old == 0 { vec![] } else { vec![bytes(&group)] };
+            assert_eq!(done(&change, "ZREM", "ids"), gone, "before {before}");
+            let left = if old == 0 || old == 3 { vec![] } else { vec![b"0".to_vec(), bytes(&group[old..])] };
+            assert_eq!(done(&change, "ZADD", "ids"), left, "before {before}");
+        }
+    }
+
+    #[test]
+    fn ids_that_are_remembered_stand_together_from_the_oldest() {
+        let keys = Keys::new("a");
+        let mut change = Change::new(&keys);
+        [made_at(5), made_at(9), made_at(1)].into_iter().for_each(|id| change.remember(id, None));
+        change.insert_ids();
+        let group = bytes(&[made_at(1), made_at(5), made_at(9)]);
+        assert_eq!(done(&change, "ZADD", "ids"), [b"0".to_vec(), group]);
+        assert_eq!(done(&change, "ZADD", "latest"), [b"GT".to_vec(), b"9".to_vec(), b"id".to_vec()]);
+    }
+}
