@@ -7,6 +7,7 @@ mod etcd;
 mod import;
 mod index;
 mod memory;
+mod moving;
 mod postgres;
 mod query;
 mod raw;
@@ -58,6 +59,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("sqlite set") {
         sqlite::writes(&mut report, &runtime, directory.path(), options.sets)?;
+    }
+    if wanted("moving") {
+        moving::measure(&mut report, directory.path(), options.entries)?;
     }
     if wanted("redis") {
         redis::measure(&mut report, directory.path(), options.sets)?;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[path = "../../engines/postgres/tests/server/mod.rs"]
-mod server;
+pub(crate) mod server;
 
 const VALUE: [u8; 256] = [7; 256];
 const ENTRIES: u32 = 10_000;

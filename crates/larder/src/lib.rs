@@ -34,6 +34,8 @@
 //!
 //! With the feature `documents` there are collections of JSON under schemas, in `documents`.
 //!
+//! Stores are copied, compared, backed up and moved from one engine to another in [`moving`].
+//!
 //! The contract itself, with everything that is re-exported here, is documented in [`larder_core`].
 
 #![forbid(unsafe_code)]

@@ -235,12 +235,15 @@ pub(crate) async fn entries(
         told(&Told { entries: Some(status.entries), ..Told::of(&target.progress) });
     }
     let next = if target.progress.history { Step::Commits } else { Step::Indexes };
-    target.mark(target.progress.clone().on(next)).await?;
     if target.progress.history {
-        // What was before is not told by the source either.
-        target.store.engine().trim(larder_core::Trim::new(target.revision, larder_core::Timestamp::EPOCH)).await?;
+        forget_base(target).await?;
     }
-    Ok(())
+    target.mark(target.progress.clone().on(next)).await
+}
+
+/// Forgets how the entries of the base came: what was before is not told by the source either.
+pub(crate) async fn forget_base(target: &Target<'_>) -> Result<()> {
+    target.store.engine().trim(Trim::new(target.revision, Timestamp::EPOCH)).await.map(drop)
 }
 
 /// Enough entries to be worth a durable write.

@@ -45,15 +45,14 @@ pub async fn place_of(target: &Store, position: Position) -> Result<Position> {
         let middle = Revision::new(low.get() + (high.get() - low.get()) / 2);
         if arrived(&at(target, middle).await?) { high = middle } else { low = middle.next() }
     }
+    // What was forgotten may have been behind the place, too.
+    if high == status.oldest && high > Revision::ZERO {
+        return Err(Error::trimmed(status.oldest));
+    }
     let there = |revision| Position { lineage: status.lineage, revision };
     match at(target, high).await? {
         // It came with a commit that was made later: what is before that one is what was asked for.
-        Some(found) if found.position().revision > position.revision => {
-            if high <= status.oldest {
-                return Err(Error::trimmed(status.oldest));
-            }
-            Ok(there(Revision::new(high.get() - 1)))
-        }
+        Some(found) if found.position().revision > position.revision => Ok(there(Revision::new(high.get() - 1))),
         _ => Ok(there(high)),
     }
 }

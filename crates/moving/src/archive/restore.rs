@@ -16,7 +16,7 @@ use super::{
     reader::{Part, Reader},
 };
 use crate::{
-    copy::{Told, build, loads},
+    copy::{Told, build, forget_base, loads},
     follow::{Made, repeat},
     progress::{Progress, Step},
     target::Target,
@@ -234,8 +234,8 @@ async fn based(target: &mut Target<'_>) -> Result<()> {
     if target.progress.step != Step::Entries {
         return Ok(());
     }
-    target.mark(target.progress.clone().on(Step::Commits)).await?;
-    target.store.engine().trim(larder_core::Trim::new(target.revision, Timestamp::EPOCH)).await.map(drop)
+    forget_base(target).await?;
+    target.mark(target.progress.clone().on(Step::Commits)).await
 }
 
 impl fmt::Debug for Restore<'_> {

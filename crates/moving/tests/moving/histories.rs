@@ -52,7 +52,7 @@ async fn the_log_of_a_copy_tells_the_same() -> Result<()> {
         // The progress says which revision of the source each revision of the target was.
         let (mut moments, head) = (0, target.store.view().await?.revision());
         let oldest = target.store.status().await?.oldest;
-        for revision in (oldest.get()..=head.get()).map(Revision::new).step_by(17) {
+        for revision in (oldest.get() + 1..=head.get()).map(Revision::new).step_by(17) {
             let then = larder_moving::source_at(&target.store, revision).await?.expect("it is a copy");
             let (one, other) = (source.store.view_at(then.revision).await?, target.store.view_at(revision).await?);
             let at = one.time();
@@ -67,6 +67,11 @@ async fn the_log_of_a_copy_tells_the_same() -> Result<()> {
             moments += 1;
         }
         assert!(moments > 10);
+        let early = larder_moving::source_at(&target.store, oldest.next()).await?.expect("it is a copy");
+        let middle = Revision::new((oldest.get() + head.get()) / 2);
+        target.store.engine().trim(Trim::new(middle, Timestamp::EPOCH)).await?;
+        let gone = larder_moving::place_of(&target.store, early).await.map_err(|error| error.oldest());
+        assert_eq!(gone, Err(Some(middle)), "what came behind it is forgotten");
         assert_eq!(source.store.scan(Select::all()).await?.items.len(), target.store.scan(Select::all()).await?.items.len());
         assert!(progress(&source.store).await?.is_none());
     }
