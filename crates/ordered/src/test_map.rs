@@ -34,6 +34,7 @@ pub enum Trouble {
 pub struct TestMap {
     shared: Arc<Mutex<Shared>>,
     most: Size,
+    life: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +59,18 @@ impl Default for TestMap {
 impl TestMap {
     /// An empty map that takes as much as a server of etcd does that was not told anything.
     pub fn new() -> Self {
-        Self { shared: Arc::default(), most: Size { operations: 4000, bytes: 3 << 19 } }
+        Self { shared: Arc::default(), most: Size { operations: 4000, bytes: 3 << 19 }, life: None }
+    }
+
+    /// A handle to the same map in a life of its machine; without one it loses nothing that it acknowledges.
+    #[must_use]
+    pub fn in_life(&self, life: Option<String>) -> Self {
+        Self { life, ..self.clone() }
+    }
+
+    /// From here on, no trouble.
+    pub fn calm(&self) {
+        self.shared().troubles.clear();
     }
 
     /// What becomes of the batches to come, one after the other; of those after them nothing but what should.
@@ -155,6 +167,10 @@ impl Map for TestMap {
     fn apply<'a>(&'a self, view: &'a dyn View, batch: Batch) -> BoxFuture<'a, Result<Applied>> {
         let view = view.as_any().downcast_ref().expect("a view of this map");
         Box::pin(ready(self.try_apply(view, batch)))
+    }
+
+    fn life(&self) -> Option<String> {
+        self.life.clone()
     }
 
     fn size(&self) -> BoxFuture<'_, Result<Option<u64>>> {

@@ -40,6 +40,12 @@ fn revisions(answers: Vec<Result<Outcome>>) -> Vec<u64> {
     answers.into_iter().map(revision).collect()
 }
 
+fn version(engine: &OrderedEngine, world: &TestWorld, key: &str) -> Option<u64> {
+    let address = Address::new(Namespace::default(), Key::new(key).expect("a good key"));
+    let mut read = block_on(engine.get(vec![address], world.now())).expect("reads");
+    read.value.pop().flatten().map(|entry| entry.version.get())
+}
+
 fn kinds(answers: Vec<Result<Outcome>>) -> Vec<ErrorKind> {
     let kind = |answer: Result<Outcome>| answer.map_err(|error| error.kind()).expect_err("this commit has to fail");
     answers.into_iter().map(kind).collect()
@@ -53,6 +59,9 @@ fn whatever_happens_once_on_the_way_each_commit_happens_once() {
         map.trouble([trouble; 3]);
         let group = [put(&world, "a"), put(&world, "b")];
         assert_eq!(revisions(send(&engine, &group)), [1, 2], "{trouble:?}");
+        for key in ["a", "b"] {
+            assert_eq!(version(&engine, &world, key), Some(1), "{trouble:?}: {key} was written once");
+        }
         assert_eq!(revisions(send(&engine, &group)), [1, 2], "{trouble:?}: sent again, it is the same");
     }
 }
