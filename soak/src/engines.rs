@@ -23,18 +23,66 @@ mod schema;
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
     pub(crate) factory: &'static dyn Factory,
+    /// How a store of it is named.
+    pub(crate) url: &'static str,
+    /// What it is bad at.
+    pub(crate) weakness: &'static str,
 }
 
 /// Every engine there is.
 pub(crate) const ENGINES: &[Engine] = &[
-    Engine { name: "memory", factory: &Memory::fresh },
-    Engine { name: "sqlite", factory: &sqlite },
-    Engine { name: "file", factory: &directory::Place::fresh },
-    Engine { name: "surrealkv", factory: &surrealkv },
+    Engine {
+        name: "memory",
+        factory: &Memory::fresh,
+        url: "memory:",
+        weakness: "keeps nothing: what is in it, the log included, is in the memory of one process and gone with it.",
+    },
+    Engine {
+        name: "sqlite",
+        factory: &sqlite,
+        url: "sqlite:PATH",
+        weakness: "has one writer at a time, on one machine. The file must not be on a network file system, whose locks and syncs \
+                   are not to be trusted. Programs on another machine need one of the servers.",
+    },
+    Engine {
+        name: "file",
+        factory: &directory::Place::fresh,
+        url: "file:PATH",
+        weakness: "holds keys, the log and small values in memory, writes every value twice (into its journal, then into the file \
+                   of the entry), and is open in one process at a time. It is for stores that people want to look into, not for \
+                   large ones.",
+    },
+    Engine {
+        name: "surrealkv",
+        factory: &surrealkv,
+        url: "surrealkv:PATH",
+        weakness: "is open in one process at a time, and its format is as young as the library that keeps it.",
+    },
     // On the servers that `cargo xtask soak` starts.
-    Engine { name: "postgres", factory: &schema::Place::fresh },
-    Engine { name: "redis", factory: &prefix::Place::fresh },
-    Engine { name: "etcd", factory: &cluster::Place::fresh },
+    Engine {
+        name: "postgres",
+        factory: &schema::Place::fresh,
+        url: "postgres://USER@HOST/DATABASE?schema=NAME",
+        weakness: "takes a few round trips for every group of commits, and all writers of a store wait for one row: a lone task \
+                   that writes is slow, and many processes that write share what one of them could. Nothing else may write to its \
+                   tables.",
+    },
+    Engine {
+        name: "redis",
+        factory: &prefix::Place::fresh,
+        url: "redis://HOST/DB?prefix=NAME",
+        weakness: "holds everything in the memory of one server, the log and its before-images included. It is durable only with \
+                   an append-only file that is synced always, which is refused otherwise; a failover to a replica may lose commits, \
+                   and is then told as a new lineage. A large commit keeps the server from everybody else while it is written.",
+    },
+    Engine {
+        name: "etcd",
+        factory: &cluster::Place::fresh,
+        url: "etcd://HOST,HOST?prefix=NAME",
+        weakness: "is for small stores: a cluster holds 2 GiB unless it is told otherwise, every revision of every key included \
+                   until somebody compacts it, and a commit has to fit into one request of 1.5 MiB. Writers in several processes \
+                   get in each other's way, and whoever was second tries again.",
+    },
 ];
 
 /// Whether somebody has said that this run has to do without `engine`.

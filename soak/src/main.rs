@@ -2,10 +2,11 @@
 //!
 //! The suite itself runs a few hundred of each within seconds. Whoever adds a campaign adds a line to [`CAMPAIGNS`].
 
+mod capabilities;
 mod crew;
 mod engines;
 
-use std::{process::ExitCode, time::Instant};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use larder_conformance::{asking, model, record, watching};
@@ -92,10 +93,15 @@ struct Orders {
     /// memory, sqlite, file, surrealkv, postgres, redis or etcd; all of them when none is named
     #[arg(long)]
     engine: Option<String>,
+    /// Instead, run every case of the suite on every engine and write what each engine is to this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["campaign", "engine"])]
+    capabilities: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    match soak(&Orders::parse()) {
+    let orders = Orders::parse();
+    let done = orders.capabilities.as_deref().map_or_else(|| soak(&orders), capabilities::write);
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(difference) => {
             eprintln!("\n{difference}");

@@ -39,6 +39,8 @@ enum Task {
         #[arg(last = true)]
         options: Vec<String>,
     },
+    /// Every case on every engine, and docs/capabilities.md from what came of it
+    Capabilities,
     /// What the test command runs a part of, at full size: long tests, and histories by chance on every engine
     #[command(after_help = campaigns::list())]
     Soak {
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Task::Test => test(),
         Task::Engine { name } => engine(name),
         Task::Bench { options } => bench(&options),
+        Task::Capabilities => capabilities(),
         Task::Soak { campaign, histories, seed, options } => soak(campaign, histories, seed, options),
     };
     match done {
@@ -149,6 +152,10 @@ fn bench(options: &[String]) -> Result<(), Failure> {
     let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-bench", "--", &program];
     arguments.extend(options.iter().map(String::as_str));
     cargo(&arguments)
+}
+
+fn capabilities() -> Result<(), Failure> {
+    with(&servers()?, &["run", "--quiet", "--package", "larder-soak", "--", "--capabilities", "docs/capabilities.md"])
 }
 
 fn soak(campaign: Option<String>, histories: u64, seed: u64, options: Vec<String>) -> Result<(), Failure> {

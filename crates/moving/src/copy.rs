@@ -4,7 +4,7 @@ use std::{fmt, future::IntoFuture, time::Duration};
 
 use futures_lite::future::zip;
 use larder_core::{
-    BoxFuture, Entry, Error, ErrorKind, Index, Namespace, Position, Range, Result, Revision, Store, Stored,
+    BoxFuture, Entry, Error, ErrorKind, Index, Namespace, Position, Range, Result, Revision, Store, Stored, Timestamp, Trim,
     engine::EngineStatus, index::IndexState,
 };
 

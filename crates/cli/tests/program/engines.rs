@@ -21,7 +21,8 @@ pub(crate) struct Place {
 }
 
 /// The engines whose stores are in a folder.
-const IN_FOLDERS: [(&str, &str, bool); 2] = [("sqlite", "sqlite:./here.db", true), ("surrealkv", "surrealkv:./here", false)];
+const IN_FOLDERS: [(&str, &str, bool); 3] =
+    [("sqlite", "sqlite:./here.db", true), ("file", "file:./here", false), ("surrealkv", "surrealkv:./there", false)];
 
 /// The engines at servers, where those are told to tests, and what comes behind that URL.
 const AT_SERVERS: [(&str, &str, &str); 3] = [
