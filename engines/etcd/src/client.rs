@@ -51,6 +51,8 @@ const AUTHENTICATE: Question = Question { path: "/etcdserverpb.Auth/Authenticate
 
 /// How much of the patience one member is given to answer what can be asked elsewhere.
 const SHARE: u32 = 5;
+/// The same for what cannot: whoever asked has to find out what became of it in the time that is left.
+const SHARE_OF_WRITES: u32 = 2;
 /// How long nobody is asked when none of them could do it, the first time.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often a login that was good is renewed for one question.
@@ -127,7 +129,7 @@ impl Client {
         A: Message + Default + 'static,
     {
         let end = Instant::now() + self.patience;
-        let share = if question.again { self.patience / SHARE } else { self.patience };
+        let share = self.patience / if question.again { SHARE } else { SHARE_OF_WRITES };
         let (mut unreached, mut logins, mut pause, mut lost) = (0, 0, PAUSE, 0);
         loop {
             let member = self.asked.load(Ordering::Relaxed) % self.members.len();

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use larder_core::Result;
 
 use crate::{
@@ -76,7 +77,7 @@ impl Keeper {
     /// Makes room in a cluster that has none left, and lets it take writes again.
     pub(crate) async fn make_room(&self) -> Attempt<()> {
         let _alone = self.working.lock().await;
-        let now: RangeResponse = self.client.ask(RANGE, &RangeRequest::of_nothing()).await?;
+        let now: RangeResponse = self.client.ask(RANGE, &RangeRequest::of_nothing(Bytes::from_static(b"\0"))).await?;
         self.forget_before(now.header.ok_or_else(odd)?.revision).await?;
         self.give_back(0).await?;
         // An alarm is that of a member, and is taken back for that member.

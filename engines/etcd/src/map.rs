@@ -121,7 +121,7 @@ impl Moment {
     /// Which revision this is; where nobody has looked yet, it is the latest there is now.
     async fn revision(&self) -> Result<i64> {
         if !self.revision.initialized() {
-            self.read(vec![RangeRequest::of_nothing()]).await?;
+            self.read(vec![RangeRequest::of_nothing(self.prefix.clone())]).await?;
         }
         self.revision.get().copied().ok_or_else(odd)
     }

@@ -38,9 +38,9 @@ pub(crate) struct RangeRequest {
 }
 
 impl RangeRequest {
-    /// A question that is answered by the revision alone.
-    pub(crate) fn of_nothing() -> Self {
-        Self { key: Bytes::from_static(b"\0"), count_only: true, ..Self::default() }
+    /// A question that is answered by the revision alone; `key` is one that may be asked for.
+    pub(crate) fn of_nothing(key: Bytes) -> Self {
+        Self { key, count_only: true, ..Self::default() }
     }
 }
 

@@ -56,6 +56,9 @@ fn a_cluster_that_does_not_let_us_in_is_told_from_one_that_is_not_there() {
     refused(&other, ErrorKind::Denied, "may not do this");
     let store = store(block_on(open(&at(&format!("ann:{PASSWORD}@")))).expect("opens"), 1);
     block_on(store.set("k", "v").into_future()).expect("sets");
+    // Nothing that is asked for lies outside of what she may read.
+    let last = block_on(store.scan(larder_core::Select::all().reverse().limit(1))).expect("reads");
+    assert_eq!(last.items.len(), 1);
     drop(server);
     refused(&at(&format!("ann:{PASSWORD}@")), ErrorKind::Unavailable, "cannot be reached");
     let open = Server::start().expect("a server starts");
