@@ -28,6 +28,7 @@
 //! | `memory:` | the memory of the process | always |
 //! | `sqlite:PATH` | one embedded file; PATH is taken literally | `sqlite` (default) |
 //! | `file:PATH` | a directory that people can look into; PATH is taken literally | `file` (default) |
+//! | `surrealkv:PATH` | a directory of SurrealKV; PATH is taken literally | `surrealkv` (default) |
 //! | `postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME` | a schema of a PostgreSQL database | `postgres` (default) |
 //! | `redis://USER:PASSWORD@HOST:PORT/DB?prefix=NAME` | a prefix of a Redis server | `redis` (default) |
 //! | `etcd://USER:PASSWORD@HOST:PORT,HOST:PORT/?prefix=NAME` | a prefix of an etcd cluster | `etcd` (default) |

@@ -1,6 +1,12 @@
 //! Where the bank is, and what happens to its servers while it is open.
 
-use std::{env, thread, time::Instant};
+use std::{
+    env, thread,
+    time::{Duration, Instant},
+};
+
+#[path = "../../../../engines/etcd/tests/server/mod.rs"]
+mod etcd;
 
 #[path = "../../../../engines/postgres/tests/server/mod.rs"]
 mod postgres;
@@ -13,7 +19,12 @@ pub(crate) enum Trouble {
     Server(&'static str, String),
     /// A PostgreSQL and the standby that it waits for.
     Standby(Box<[postgres::Server; 2]>),
+    /// Three members of an etcd.
+    Members(Box<etcd::Server>),
 }
+
+/// How often the member that leads is killed, where there is time; it is started again at once.
+const KILL_EVERY: Duration = Duration::from_secs(10);
 
 impl Trouble {
     /// All of them, without those that somebody has said this run has to do without.
@@ -23,6 +34,7 @@ impl Trouble {
         for (name, variable, place) in [
             ("postgres", "LARDER_TEST_POSTGRES", format!("?schema={}", own.replace('-', "_"))),
             ("redis", "LARDER_TEST_REDIS", format!("?prefix={own}")),
+            ("etcd", "LARDER_TEST_ETCD", format!("?prefix={own}")),
         ] {
             if is_skipped(name) {
                 continue;
@@ -34,6 +46,10 @@ impl Trouble {
         }
         if !is_skipped("postgres") {
             all.push(Self::standby().unwrap_or_else(|why| panic!("there is no standby: {why}")));
+        }
+        if !is_skipped("etcd") {
+            let members = etcd::Server::three().unwrap_or_else(|why| panic!("there is no cluster: {why}"));
+            all.push(Self::Members(Box::new(members)));
         }
         all
     }
@@ -51,6 +67,7 @@ impl Trouble {
             Self::Sqlite(_) => "sqlite",
             Self::Server(name, _) => name,
             Self::Standby(_) => "postgres_whose_standby_takes_over",
+            Self::Members(_) => "etcd_whose_leader_is_killed",
         }
     }
 
@@ -59,6 +76,7 @@ impl Trouble {
             Self::Memory => "memory:".to_owned(),
             Self::Sqlite(directory) => format!("sqlite:{}", directory.path().join("bank.db").display()),
             Self::Server(_, url) => url.clone(),
+            Self::Members(members) => format!("{}?prefix=bank", members.url()),
             Self::Standby(servers) => {
                 let hosts: Vec<String> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
                 format!("postgres://larder:{}@{}/postgres?schema=bank", postgres::PASSWORD, hosts.join(","))
@@ -76,7 +94,7 @@ impl Trouble {
         match self {
             Self::Memory | Self::Sqlite(_) => (4, most),
             Self::Server(..) => (4, 16),
-            Self::Standby(_) => (12, 16),
+            Self::Standby(_) | Self::Members(_) => (12, 16),
         }
     }
 
@@ -91,6 +109,17 @@ impl Trouble {
                 primary.kill();
                 standby.promote().unwrap_or_else(|why| panic!("it is promoted: {why}"));
                 1
+            }
+            Self::Members(members) => {
+                let (pause, mut kills) = (KILL_EVERY.min(left / 3), 0);
+                while Instant::now() + pause < until {
+                    thread::sleep(pause);
+                    let leader = members.leader();
+                    members.kill(leader);
+                    members.again(leader).unwrap_or_else(|why| panic!("it comes back: {why}"));
+                    kills += 1;
+                }
+                kills
             }
         }
     }
