@@ -352,7 +352,7 @@ mod tests {
     fn the_keys_stay() {
         let (place, at_a) = (Place { revision: Revision::new(258), ordinal: 3 }, member(&at("a", "k")));
         let id = CommitId::from_bytes([0xee; 16]);
-        let term = Term::from_bytes(b"t\0".to_vec());
+        let term = Term::from_bytes(b"t\0");
         let keys = [
             head(),
             entry(&at_a),

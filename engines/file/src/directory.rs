@@ -104,7 +104,7 @@ impl Disk for Directory {
             return files.iter().try_for_each(|file| file.sync());
         }
         // One by one each waits for the journal of the file system; together they wait once.
-        Ok(rustix::fs::syncfs(&self.handle()?)?)
+        Ok(rustix::fs::syncfs(self.handle()?)?)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

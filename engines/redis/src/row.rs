@@ -62,7 +62,7 @@ mod tests {
     fn rows_sort_by_term_then_key_and_read_back() {
         let bytes: [&[u8]; 11] =
             [b"", b"\0", b"\0\0", b"\0\x01", b"\0\xff", b"\x01", b"a", b"a\0", b"a\0b", b"a\x01", b"\xff"];
-        let terms = bytes.map(|bytes| Term::from_bytes(bytes));
+        let terms = bytes.map(Term::from_bytes);
         assert!(terms.is_sorted());
         let keys = [" ", "a", "a!", "\u{10ffff}"].map(|key| Key::new(key).expect("valid"));
         let all: Vec<_> = terms.iter().flat_map(|term| keys.iter().map(move |key| (term.clone(), key.clone()))).collect();

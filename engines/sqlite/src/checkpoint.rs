@@ -5,7 +5,7 @@
 //! grow for ever: at a larger size the writer does what is left, which is little, and begins the log anew.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicI32, Ordering},
 };
 
@@ -21,19 +21,21 @@ const HERE_PAGES: i32 = 4000;
 
 /// How far the log is in the file.
 #[derive(Debug, Default)]
-struct Progress {
+pub(crate) struct Progress {
     underway: AtomicBool,
+    /// Whose turn it is: of two at once, the second would do nothing.
+    turn: Mutex<()>,
     /// So many of its pages were moved last.
     through: AtomicI32,
 }
 
 /// Sees to it that what `connection` writes gets into the file.
-pub(crate) fn begin(connection: &mut Connection, readers: &Arc<Readers>) -> Result<()> {
-    let (readers, progress) = (readers.clone(), Arc::new(Progress::default()));
+pub(crate) fn begin(connection: &mut Connection, readers: &Arc<Readers>, progress: &Arc<Progress>) -> Result<()> {
+    let (readers, progress) = (readers.clone(), progress.clone());
     let hook = move |wal: &mut Wal, pages: i32| {
         if pages >= HERE_PAGES {
             // What cannot be moved now, because somebody still reads what was before, can be later.
-            let _ = wal.checkpoint();
+            progress.in_turn(|| wal.checkpoint().ok());
         } else if progress.is_due(pages) {
             let (readers, progress) = (readers.clone(), progress.clone());
             blocking::unblock(move || progress.step(&readers)).detach();
@@ -55,10 +57,16 @@ impl Progress {
 
     fn step(&self, readers: &Arc<Readers>) {
         // One that fails is made up for by the next.
-        if let Ok(through) = readers.beside(moved) {
+        if let Ok(through) = self.in_turn(|| readers.beside(moved)) {
             self.through.store(through, Ordering::Relaxed);
         }
         self.underway.store(false, Ordering::Release);
+    }
+
+    /// Does `work`, which may move the log, while nobody else here does so.
+    pub(crate) fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
     }
 }
 

@@ -54,9 +54,17 @@ impl SqliteEngine {
         lineage::notice_lost_past(&connection)?;
         let readers = Readers::new(path.clone(), config.clone(), presence.clone());
         readers.warm()?;
-        checkpoint::begin(&mut connection, &readers)?;
-        let desk =
-            Desk { connection, path, config: config.clone(), readers: readers.clone(), kept: Kept::default(), presence };
+        let progress = Arc::default();
+        checkpoint::begin(&mut connection, &readers, &progress)?;
+        let desk = Desk {
+            connection,
+            path,
+            config: config.clone(),
+            readers: readers.clone(),
+            progress,
+            kept: Kept::default(),
+            presence,
+        };
         let writer = Writer::start(desk)?;
         Ok(Self { readers, writer, durability: config.durability })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use larder_core::{CommitId, Namespace, Result, Revision, Timestamp, Trim, Trimmed};
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior};
 
-use crate::{apply::PLACES, error::explain, head::Head};
+use crate::{apply::PLACES, checkpoint::Progress, error::explain, head::Head};
 
 /// How many rows one step looks at and deletes at most, so that commits get their turn in between.
 const TRIM_ROWS: u64 = 2000;
@@ -37,7 +37,7 @@ pub(crate) struct Step {
 }
 
 /// Deletes some of what `task` says, in a transaction of its own, or gives some free pages back to the file system.
-pub(crate) fn step(connection: &mut Connection, task: Task) -> Result<Step> {
+pub(crate) fn step(connection: &mut Connection, progress: &Progress, task: Task) -> Result<Step> {
     let Task { trim, mut from } = task;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
     // Whether we may write at all.
@@ -48,7 +48,7 @@ pub(crate) fn step(connection: &mut Connection, task: Task) -> Result<Step> {
     };
     transaction.commit().map_err(explain)?;
     if all && give_back(connection)? {
-        shorten(connection)?;
+        progress.in_turn(|| shorten(connection))?;
         return Ok(Step { trimmed, next: None });
     }
     // What was the head at the first step stays the end, whatever is committed meanwhile.

@@ -22,7 +22,8 @@ use larder_core::{
 use rusqlite::Connection;
 
 use crate::{
-    apply, build, checkpoint,
+    apply, build,
+    checkpoint::{self, Progress},
     config::SqliteConfig,
     engine::LIMITS,
     error::{self, again, explain},
@@ -84,6 +85,7 @@ pub(crate) struct Desk {
     pub(crate) config: SqliteConfig,
     /// Whose connections do what the writer should not wait for.
     pub(crate) readers: Arc<Readers>,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) kept: Kept,
     /// After the connection, so that it is dropped after it.
     pub(crate) presence: Arc<Presence>,
@@ -110,7 +112,7 @@ impl Desk {
         match job {
             Job::Commit(group, answer) => drop(answer.send(self.group(&group))),
             Job::Resolve(id, answer) => drop(answer.send(self.resolve(id))),
-            Job::Trim(task, answer) => drop(answer.send(trim::step(&mut self.connection, task))),
+            Job::Trim(task, answer) => drop(answer.send(trim::step(&mut self.connection, &self.progress, task))),
             Job::CreateIndex(namespace, index, answer) => {
                 drop(answer.send(self.by_itself(|connection, head| build::create(connection, head, &namespace, &index))));
             }
@@ -200,7 +202,7 @@ impl Desk {
         let clean = self.connection.is_autocommit() || run(&self.connection, "ROLLBACK").is_ok();
         if !clean && let Ok(mut connection) = connect(&self.path, &self.config) {
             // Without it SQLite sees to the log itself, within commits.
-            let _ = checkpoint::begin(&mut connection, &self.readers);
+            let _ = checkpoint::begin(&mut connection, &self.readers, &self.progress);
             self.connection = connection;
         }
     }

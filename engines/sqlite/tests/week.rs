@@ -20,7 +20,7 @@ const ID_BYTES_MAX: u64 = 3072;
 /// Free pages that a trim leaves, the schema, and pages that are not full.
 const REST_BYTES_MAX: u64 = 512 << 10;
 /// The write-ahead log begins anew every 4,000 pages; one commit, or one step of a trim, may come on top.
-const AHEAD_BYTES_MAX: u64 = 20 << 20;
+const AHEAD_BYTES_MAX: u64 = 24 << 20;
 
 /// A number of `small` for every day, and of `full` where `LARDER_SOAK` is 1.
 fn size(small: u64, full: u64) -> u64 {
