@@ -5,7 +5,6 @@
 
 mod child;
 mod kills;
-mod syncs;
 
 use std::{env, panic, process::ExitCode};
 
@@ -14,7 +13,6 @@ const CASES: &[(&str, fn())] = &[
     ("killed_writers_lose_nothing_acknowledged", kills::killed_writers_lose_nothing_acknowledged),
     ("killed_relaxed_writers_lose_nothing_acknowledged", kills::killed_relaxed_writers_lose_nothing_acknowledged),
     ("one_process_has_it_open", kills::one_process_has_it_open),
-    ("a_sync_precedes_every_acknowledgement", syncs::a_sync_precedes_every_acknowledgement),
 ];
 
 fn main() -> ExitCode {
