@@ -34,8 +34,12 @@ impl CommitBuilder<'_> {
             let id = commit.id;
             match scope.shared.committer.commit(commit.clone()).await {
                 Ok(outcome) => match answers.told(scope, id, outcome).await {
-                    // A store that is being moved takes writes again in a moment, or says where it is.
-                    Err(error) if error.is_retryable() => patience.pause(error).await?,
+                    // A store that is being moved takes writes again in a moment, or says where it is. The pause ends by the
+                    // commit's clock; the commit has not happened, so it may have another.
+                    Err(error) if error.is_retryable() => {
+                        patience.pause(error).await?;
+                        commit.now = scope.world().now();
+                    }
                     answer => return answer,
                 },
                 Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
