@@ -36,7 +36,7 @@ Examples:
   larder list workloads/                 the keys that begin with workloads/
   larder --store sqlite:/var/app.db status";
 
-/// Keep values under keys, with versions, compare-and-set and atomic commits, in one embedded file
+/// Keep values under keys, with versions, compare-and-set and atomic commits, in one embedded file or at a server
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Arguments {

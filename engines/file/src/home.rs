@@ -63,28 +63,35 @@ impl Home {
     /// One handle more; not when all have left already.
     pub(crate) fn enter(&self) -> bool {
         let mut tenancy = self.tenancy();
-        let is_kept = tenancy.kept.is_some();
-        tenancy.handles += usize::from(is_kept);
-        is_kept
+        let is_open = tenancy.handles > 0;
+        tenancy.handles += usize::from(is_open);
+        is_open
     }
 
     /// One handle fewer; the last one waits until the directory is safe and free.
     pub(crate) fn leave(&self) -> Result<()> {
+        if self.go() { self.end() } else { Ok(()) }
+    }
+
+    /// One handle fewer; whether it was the last one.
+    fn go(&self) -> bool {
         let mut tenancy = self.tenancy();
         tenancy.handles -= 1;
-        if tenancy.handles > 0 {
-            return Ok(());
-        }
-        let Some(kept) = tenancy.kept.take() else { return Ok(()) };
-        let thread = tenancy.thread.take();
-        drop(tenancy);
+        tenancy.handles == 0
+    }
+
+    fn end(&self) -> Result<()> {
+        let (kept, thread) = {
+            let mut tenancy = self.tenancy();
+            (tenancy.kept.take(), tenancy.thread.take())
+        };
+        let Some((lock, presence)) = kept else { return Ok(()) };
         self.bell.end();
         // One that panicked has told so already.
         let _ = thread.map(JoinHandle::join);
         // What cannot be shown now is shown by whoever opens the directory next: the journal has it.
         let _ = self.keeper.tidy(self.core().is_journal_long());
         let closed = self.keeper.writer.wait(Job::Close);
-        let (lock, presence) = kept;
         drop(lock);
         drop(presence);
         closed
@@ -92,11 +99,15 @@ impl Home {
 
     /// As [`Home::leave`], but nobody waits.
     pub(crate) fn abandon(self: &Arc<Self>) {
+        // Whoever leaves next is not to take this one for somebody who stays.
+        if !self.go() {
+            return;
+        }
         let home = self.clone();
-        let left = thread::Builder::new().name("larder-file-end".into()).spawn(move || drop(home.leave()));
+        let left = thread::Builder::new().name("larder-file-end".into()).spawn(move || drop(home.end()));
         // Without a thread to be had the end comes here and now.
         if left.is_err() {
-            let _ = self.leave();
+            let _ = self.end();
         }
     }
 

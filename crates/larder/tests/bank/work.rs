@@ -12,6 +12,9 @@ pub(crate) const ACCOUNTS: u64 = 1_200;
 pub(crate) const EACH: u64 = 100;
 pub(crate) const TOTAL: u64 = ACCOUNTS * EACH;
 
+/// How long a transfer is tried: many meet at few accounts, and a server without a leader answers nobody.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// What is written last.
 const END: &str = "end";
 
@@ -49,7 +52,7 @@ pub(crate) async fn work(store: Store, name: String, until: Instant) -> Result<u
             t.set_json(&to, &(target + amount))?;
             t.add(&counter, 1, 0..=i64::MAX).await
         };
-        store.transact_for(Duration::from_secs(60), transfer).await?;
+        store.transact_for(PATIENCE, transfer).await?;
         transfers += 1;
     }
     Ok(transfers)
