@@ -159,17 +159,18 @@ fn capabilities() -> Result<(), Failure> {
 }
 
 fn soak(campaign: Option<String>, histories: u64, seed: u64, options: Vec<String>) -> Result<(), Failure> {
+    let servers = servers()?;
     for test in campaigns::CAMPAIGNS {
         if campaign.as_deref() == Some(test.name) {
-            return test.run();
+            return test.run(&servers.variables());
         }
         if campaign.is_none() && options.is_empty() {
-            test.run()?;
+            test.run(&servers.variables())?;
         }
     }
     let mut orders = vec![format!("--histories={histories}"), format!("--seed={seed}")];
     orders.extend(campaign.into_iter().chain(options));
     let mut arguments = vec!["run", "--quiet", "--release", "--package", "larder-soak", "--"];
     arguments.extend(orders.iter().map(String::as_str));
-    with(&servers()?, &arguments)
+    with(&servers, &arguments)
 }
