@@ -7,18 +7,20 @@ use std::sync::{
 
 use bytes::Bytes;
 use futures_lite::future::{block_on, zip};
+use larder_conformance::proxy::{Cut, Proxy, Words};
 use larder_core::{ErrorKind, Result};
 use larder_ordered::{Applied, Batch, Map, Pair, Part, View};
 
 use crate::{client::Client, config::EtcdConfig, map::EtcdMap};
-use proxy::{Cut, Proxy};
 
-#[path = "../tests/proxy/mod.rs"]
-mod proxy;
 #[path = "../tests/server/mod.rs"]
 mod server;
 
 const GUARD: &str = "guard";
+
+/// A batch that may be cut says so in a value. Its answer ends with a frame of headers which is the last of its stream; what
+/// a member says of windows and settings before that is no answer.
+const WORDS: Words = Words { commit: b"cut here", answer: &[0x01, 0x05, 0, 0, 0] };
 
 fn map_at(url: &str) -> EtcdMap {
     let config = EtcdConfig::parse(url).expect("a good URL");
@@ -261,7 +263,7 @@ fn a_map_that_is_closed_says_so() {
 /// A way to a server of its own that can be cut, and one that goes there directly.
 fn cut_off() -> (server::Server, Proxy, EtcdMap, EtcdMap) {
     let server = server::Server::start().expect("a server starts");
-    let proxy = Proxy::before(server.port());
+    let proxy = Proxy::before(server.port(), WORDS);
     let cut = map_at(&format!("etcd://127.0.0.1:{}", proxy.port()));
     let direct = map_at(&server.url());
     put(&direct, "0", &[("a", "0")]);
