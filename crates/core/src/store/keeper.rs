@@ -101,10 +101,12 @@ impl Store {
                 let (gone, revision) = self.sweep_some(some, alone).await?;
                 swept += gone;
                 rest = others;
+                // Where others had written to all of them, no commit of ours says how many there were in between.
+                let Some(revision) = revision else { continue };
                 let commits = last.map_or(0, |last| revision.get().saturating_sub(last.next().get()));
                 alone = commits == 0;
-                step = if alone { step * 2 } else { usize::try_from(SWEEP_FOR_EACH * commits).unwrap_or(usize::MAX) };
-                step = step.min(SWEEP_AT_ONCE);
+                let most = if alone { step * 2 } else { usize::try_from(SWEEP_FOR_EACH * commits).unwrap_or(usize::MAX) };
+                step = most.min(SWEEP_AT_ONCE);
                 last = Some(revision);
             }
             if found.len() < FOUND_AT_ONCE || swept == before {
@@ -113,17 +115,17 @@ impl Store {
         }
     }
 
-    /// Removes those of `expired` that still are, and answers how many they were; unless nobody else is at work, together with
-    /// what others do.
-    async fn sweep_some(&self, expired: &[Address], alone: bool) -> Result<(u64, Revision)> {
+    /// Removes those of `expired` that still are, and answers how many they were, and with which commit the last of them went;
+    /// unless nobody else is at work, together with what others do.
+    async fn sweep_some(&self, expired: &[Address], alone: bool) -> Result<(u64, Option<Revision>)> {
         match self.removal(expired, alone).await {
-            Ok(receipt) => Ok((expired.len() as u64, receipt.revision)),
+            Ok(receipt) => Ok((expired.len() as u64, Some(receipt.revision))),
             // One that was written again in the meantime is none of our business, and stands in nobody's way.
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                let (mut gone, mut last) = (0, Revision::ZERO);
+                let (mut gone, mut last) = (0, None);
                 for one in expired {
                     match self.removal(std::slice::from_ref(one), alone).await {
-                        Ok(receipt) => (gone, last) = (gone + 1, receipt.revision),
+                        Ok(receipt) => (gone, last) = (gone + 1, Some(receipt.revision)),
                         Err(error) if error.kind() == ErrorKind::Conflict => {}
                         Err(error) => return Err(error),
                     }
