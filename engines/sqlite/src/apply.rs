@@ -228,7 +228,7 @@ fn changed(
         let mut statement = prepare(connection, sql)?;
         statement.query_row(&*parameters, |row| row.get::<_, i64>(0)).optional().map_err(explain)
     };
-    let in_log = in_log(range.is_one_key(), &condition);
+    let (in_log, _) = in_log(std::slice::from_ref(range), 3);
     let sql = format!("SELECT revision FROM log WHERE place >= ?1 AND ?2 = 0 AND {in_log} ORDER BY place LIMIT 1");
     if let Some(revision) = first(&sql, (at + 1).saturating_mul(PLACES), 0)? {
         return Ok(Some(Found::Changed(Revision::new(revision.cast_unsigned()))));

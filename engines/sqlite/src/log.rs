@@ -1,6 +1,6 @@
 //! The log: read with both sides of every change.
 
-use larder_core::{Change, Changes, ChangesQuery, Entry, Error, Lineage, LogOrder, Range, Result, Revision, Timestamp};
+use larder_core::{Change, Changes, ChangesQuery, Error, Lineage, LogOrder, Range, Result, Revision, Timestamp};
 use rusqlite::{Connection, ToSql};
 
 use crate::{
@@ -29,14 +29,12 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
             LogOrder::NewestFirst { before } => (" DESC", before, query.after.get().cast_signed()),
         };
         let end = before.map(|before| i64::try_from(before.get()).unwrap_or(i64::MAX).saturating_mul(PLACES));
-        let (condition, edges) = within_any(&query.ranges, if end.is_some() { 3 } else { 2 });
         // SQLite compares every row with the end, so there is one only where something stands behind it.
         let bounded = end.is_some();
-        let sql = if few {
-            sql_for_few(&condition, bounded, order)
-        } else {
-            sql_in_order(&in_log(one_key, &condition), bounded, order)
-        };
+        let (within, sql): (fn(&_, _) -> _, fn(&_, _, &_) -> _) =
+            if few { (within_any, sql_for_few) } else { (in_log, sql_in_order) };
+        let (condition, edges) = within(&query.ranges[..], if bounded { 3 } else { 2 });
+        let sql = sql(&condition, bounded, order);
         let mut statement = connection.prepare_cached(&sql).map_err(explain)?;
         let mut parameters: Vec<&dyn ToSql> = vec![&first];
         parameters.extend(end.iter().map(|end| end as &dyn ToSql));
@@ -47,13 +45,12 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
         let mut found = Changes { changes: Vec::new(), through: Revision::new(rest.cast_unsigned()), head };
         let mut sides = Sides::new(query.order == LogOrder::OldestFirst);
         let (mut namespace, mut shelf) = (None, Shelf::default());
-        let mut bytes = 0;
         let mut ended = true;
         while let Some(row) = rows.next().map_err(explain)? {
             let place = row::number(row, 0)?;
             let revision = Revision::new((place / PLACES).cast_unsigned());
             if ended
-                && (found.changes.len() >= query.limit.max(1) || bytes >= PAGE_BYTES_MAX)
+                && (found.changes.len() >= query.limit.max(1) || sides.bytes() >= PAGE_BYTES_MAX)
                 && let Some(last) = found.changes.last()
                 && last.revision != revision
             {
@@ -68,9 +65,15 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
                 sides.meet_ahead(&mut found.changes, names, |address| row::entry_on(&mut shelf, row, 5, || Ok(address)))?;
                 continue;
             }
-            let address = match sides.met(names) {
-                Some(index) => found.changes[index].address.clone(),
-                None => row::address_like(row, 3, &mut namespace)?,
+            let index = found.changes.len();
+            let neighbour = sides.meet(names, index);
+            let address = match neighbour {
+                Some(neighbour) => found.changes[neighbour].address.clone(),
+                None => {
+                    let address = row::address_like(row, 3, &mut namespace)?;
+                    sides.meet_first(&address, index);
+                    address
+                }
             };
             let change = Change {
                 revision,
@@ -80,9 +83,7 @@ pub(crate) fn changes(connection: &Connection, query: &ChangesQuery) -> Result<C
                 after: None,
                 address,
             };
-            // What it became is mostly about as large, and comes beside it.
-            bytes += 2 * change.before.as_ref().map_or(0, Entry::bytes);
-            sides.join(&mut found.changes, change, place);
+            sides.join(&mut found.changes, change, neighbour, place);
         }
         sides.complete(connection, &mut found, ended)?;
         Ok(found)
@@ -103,7 +104,7 @@ fn sql_in_order(condition: &str, bounded: bool, order: &str) -> String {
 fn sql_for_few(condition: &str, bounded: bool, order: &str) -> String {
     let end = if bounded { " AND +place < ?2" } else { "" };
     let places =
-        format!("SELECT place AS found FROM log WHERE +place >= ?1{end} AND ({condition}) ORDER BY place{order} LIMIT -1");
+        format!("SELECT place AS found FROM log WHERE +place >= ?1{end} AND {condition} ORDER BY place{order} LIMIT -1");
     format!("SELECT {CHANGE}, {BEFORE} FROM ({places}) CROSS JOIN log ON place = found")
 }
 
@@ -186,7 +187,8 @@ mod tests {
         let ranges = [Range::prefix(&space("b"), "k01"), Range::prefix(&space("b"), "k0"), Range::namespace(&space("a"))];
         for ranges in [&ranges[..1], &ranges[..]] {
             for (order, bounded) in [("", false), (" DESC", false), (" DESC", true)] {
-                let (condition, edges) = within_any(ranges, 2 + usize::from(bounded));
+                let first = 2 + usize::from(bounded);
+                let (few, edges) = within_any(ranges, first);
                 let places = |sql: &str| -> Vec<i64> {
                     let bounds = &[100_i64, 800_i64][..1 + usize::from(bounded)];
                     let mut parameters: Vec<&dyn ToSql> = bounds.iter().map(|bound| bound as &dyn ToSql).collect();
@@ -195,10 +197,10 @@ mod tests {
                     let found = statement.query_map(&*parameters, |row| row.get(0)).expect("runs");
                     found.collect::<Result<_, _>>().expect("reads")
                 };
-                let told = places(&sql_in_order(&in_log(false, &condition), bounded, order));
+                let told = places(&sql_in_order(&in_log(ranges, first).0, bounded, order));
                 assert!(told.len() > 10 && told.is_sorted_by(|one, next| (one < next) == order.is_empty()));
                 assert_eq!(told.iter().all(|place| *place < 800), bounded, "{ranges:?}{order}");
-                assert_eq!(places(&sql_for_few(&condition, bounded, order)), told, "{ranges:?}{order}");
+                assert_eq!(places(&sql_for_few(&few, bounded, order)), told, "{ranges:?}{order}");
             }
         }
     }

@@ -58,27 +58,28 @@ pub(crate) fn get(connection: &Connection, addresses: &[Address], now: Timestamp
 
 /// A condition for the rows of a range, and its parameters, numbered from `first`.
 pub(crate) fn within(range: &Range, first: usize) -> (String, Vec<String>) {
+    condition(range, ["namespace", "key"], first)
+}
+
+/// As [`within`], where the namespace and the key are told by these expressions.
+fn condition(range: &Range, [namespace, key]: [&str; 2], first: usize) -> (String, Vec<String>) {
     let (a, b, c, d) = (first, first + 1, first + 2, first + 3);
     let own = |text: &str| text.to_owned();
+    let start = range.start();
     if range.is_one_key() {
-        let start = range.start();
-        return (format!("namespace = ?{a} AND key = ?{b}"), vec![own(&start.namespace), own(&start.key)]);
+        return (format!("{namespace} = ?{a} AND {key} = ?{b}"), vec![own(&start.namespace), own(&start.key)]);
     }
     // With the namespace fixed SQLite reads the index from the first key to the last; else it compares row values.
     match (range.within_namespace(), range.end()) {
-        (Some((namespace, start, Some(end))), _) => {
-            (format!("namespace = ?{a} AND key >= ?{b} AND key < ?{c}"), vec![own(namespace), own(start), own(end)])
+        (Some((name, from, Some(to))), _) => {
+            (format!("{namespace} = ?{a} AND {key} >= ?{b} AND {key} < ?{c}"), vec![own(name), own(from), own(to)])
         }
-        (Some((namespace, start, None)), _) => {
-            (format!("namespace = ?{a} AND key >= ?{b}"), vec![own(namespace), own(start)])
-        }
+        (Some((name, from, None)), _) => (format!("{namespace} = ?{a} AND {key} >= ?{b}"), vec![own(name), own(from)]),
         (None, Some(end)) => (
-            format!("(namespace, key) >= (?{a}, ?{b}) AND (namespace, key) < (?{c}, ?{d})"),
-            vec![own(&range.start().namespace), own(&range.start().key), own(&end.namespace), own(&end.key)],
+            format!("({namespace}, {key}) >= (?{a}, ?{b}) AND ({namespace}, {key}) < (?{c}, ?{d})"),
+            vec![own(&start.namespace), own(&start.key), own(&end.namespace), own(&end.key)],
         ),
-        (None, None) => {
-            (format!("(namespace, key) >= (?{a}, ?{b})"), vec![own(&range.start().namespace), own(&range.start().key)])
-        }
+        (None, None) => (format!("({namespace}, {key}) >= (?{a}, ?{b})"), vec![own(&start.namespace), own(&start.key)]),
     }
 }
 
@@ -199,21 +200,28 @@ pub(crate) fn status(connection: &Connection, now: Timestamp) -> Result<EngineSt
 
 /// A condition for the rows in any of `ranges`, and its parameters, numbered from `first`.
 pub(crate) fn within_any(ranges: &[Range], first: usize) -> (String, Vec<String>) {
-    let mut condition = String::new();
-    let mut edges = Vec::new();
-    for range in ranges {
-        let (part, part_edges) = within(range, first + edges.len());
-        let joint = if condition.is_empty() { "" } else { " OR " };
-        write!(condition, "{joint}({part})").expect("writing to a String does not fail");
-        edges.extend(part_edges);
-    }
-    if condition.is_empty() { ("TRUE".to_owned(), edges) } else { (condition, edges) }
+    any(ranges, ["namespace", "key"], first)
 }
 
-/// `condition` for a question to the log that is answered in the order of places.
+/// As [`within_any`], for a question to the log that is answered in the order of places.
 ///
 /// One key has an index in that order. Of a wider range too much may be there to be sorted for every page, so the log is
-/// read in its own order: the plus keeps SQLite from thinking otherwise.
-pub(crate) fn in_log(one_key: bool, condition: &str) -> String {
-    if one_key { condition.to_owned() } else { format!("+({condition})") }
+/// read in its own order: the pluses keep SQLite from thinking otherwise.
+pub(crate) fn in_log(ranges: &[Range], first: usize) -> (String, Vec<String>) {
+    match ranges {
+        [range] if range.is_one_key() => within(range, first),
+        _ => any(ranges, ["+namespace", "+key"], first),
+    }
+}
+
+fn any(ranges: &[Range], names: [&str; 2], first: usize) -> (String, Vec<String>) {
+    let mut text = String::new();
+    let mut edges = Vec::new();
+    for range in ranges {
+        let (part, part_edges) = condition(range, names, first + edges.len());
+        let joint = if text.is_empty() { "" } else { " OR " };
+        write!(text, "{joint}({part})").expect("writing to a String does not fail");
+        edges.extend(part_edges);
+    }
+    if text.is_empty() { ("TRUE".to_owned(), edges) } else { (format!("({text})"), edges) }
 }

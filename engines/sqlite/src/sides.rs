@@ -25,7 +25,12 @@ pub(crate) struct Sides {
     met: BTreeMap<Namespace, HashMap<Key, usize, RandomState>>,
     /// For each change of the page its place in the log, if its second side is yet to be looked up.
     open: Vec<Option<i64>>,
+    bytes: u64,
     ahead: Ahead,
+}
+
+fn weight(change: &Change) -> u64 {
+    change.before.as_ref().map_or(0, Entry::bytes)
 }
 
 /// What looking beyond the end of a page has cost and brought. To read on costs a fraction of looking something up, and
@@ -47,33 +52,37 @@ const AHEAD_FOR_MISSING: usize = 4;
 
 impl Sides {
     pub(crate) fn new(oldest_first: bool) -> Self {
-        Self { oldest_first, met: BTreeMap::new(), open: Vec::new(), ahead: Ahead::default() }
+        Self { oldest_first, met: BTreeMap::new(), open: Vec::new(), bytes: 0, ahead: Ahead::default() }
     }
 
-    /// Where in the page the address with these names was met last, if it was.
-    pub(crate) fn met(&self, (namespace, key): (&str, &str)) -> Option<usize> {
-        self.met.get(namespace)?.get(key).copied()
+    /// Where in the page the address with these names was met last, if it was; from now on that is `index`.
+    pub(crate) fn meet(&mut self, (namespace, key): (&str, &str), index: usize) -> Option<usize> {
+        let last = self.met.get_mut(namespace)?.get_mut(key)?;
+        Some(std::mem::replace(last, index))
     }
 
-    /// Adds `change`, which stands at `place`, to the page, and joins it with the one of the same address before it.
-    ///
-    /// That works because a page that tells of an address at all tells of every change of it: ranges are of addresses.
-    pub(crate) fn join(&mut self, page: &mut Vec<Change>, mut change: Change, place: i64) {
-        let index = page.len();
-        let Address { namespace, key } = &change.address;
+    /// Takes note that this address, which was not met before, is met at `index`.
+    pub(crate) fn meet_first(&mut self, address: &Address, index: usize) {
+        let Address { namespace, key } = address;
         let keys = match self.met.get_mut(namespace) {
             Some(keys) => keys,
             None => self.met.entry(namespace.clone()).or_default(),
         };
-        let neighbour = match keys.get_mut(key) {
-            Some(last) => Some(std::mem::replace(last, index)),
-            None => keys.insert(key.clone(), index),
-        };
+        keys.insert(key.clone(), index);
+    }
+
+    /// Adds `change`, which stands at `place`, to the page, and joins it with the one of the same address before it, its
+    /// `neighbour`.
+    ///
+    /// That works because a page that tells of an address at all tells of every change of it: ranges are of addresses.
+    pub(crate) fn join(&mut self, page: &mut Vec<Change>, mut change: Change, neighbour: Option<usize>, place: i64) {
         let mut open = matches!(change.kind, ChangeKind::Created | ChangeKind::Updated).then_some(place);
         match neighbour {
             Some(earlier) if self.oldest_first => {
                 page[earlier].after.clone_from(&change.before);
-                self.open[earlier] = None;
+                if self.open[earlier].take().is_some() {
+                    self.bytes -= weight(&page[earlier]);
+                }
             }
             Some(later) => {
                 change.after.clone_from(&page[later].before);
@@ -81,8 +90,15 @@ impl Sides {
             }
             None => {}
         }
+        self.bytes += weight(&change) * if open.is_some() { 2 } else { 1 };
         page.push(change);
         self.open.push(open);
+    }
+
+    /// What the page weighs. Of what is not known yet it is taken for granted that it is as large as what was before; what
+    /// stands on both sides is one.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Whether to read on behind the page, which is full, for the second sides of what is in it.
@@ -108,7 +124,8 @@ impl Sides {
         before: impl FnOnce(Address) -> Result<Option<Entry>>,
     ) -> Result<()> {
         // Only the first one behind the page says what became of what is in it.
-        if let Some(last) = self.met(names)
+        let (namespace, key) = names;
+        if let Some(last) = self.met.get(namespace).and_then(|keys| keys.get(key)).copied()
             && self.open[last].take().is_some()
         {
             page[last].after = before(page[last].address.clone())?;
@@ -138,7 +155,7 @@ impl Sides {
                 page.through = last;
                 return Ok(());
             }
-            bytes += change.before.as_ref().map_or(0, Entry::bytes);
+            bytes += weight(change);
             if let Some(place) = self.open[index] {
                 let entry = after.find(change, place)?;
                 bytes += entry.as_ref().map_or(0, Entry::bytes);
