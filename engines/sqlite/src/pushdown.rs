@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many rows a call looks at: some for each item that is wanted, between these bounds.
-const ROWS_PER_ITEM: usize = 8;
+const ROWS_PER_ITEM: usize = 2;
 const ROWS_MIN: usize = 512;
 const ROWS_MAX: usize = 8192;
 
