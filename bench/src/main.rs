@@ -3,6 +3,7 @@
 //! Absolute times belong to a machine; what is promised is how much of the driver's own speed is left. So every row
 //! does the same durable work on the same rows twice, once with the driver alone, and prints the ratio.
 
+mod embedded;
 mod etcd;
 mod import;
 mod index;
@@ -59,6 +60,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("sqlite set") {
         sqlite::writes(&mut report, &runtime, directory.path(), options.sets)?;
+    }
+    for engine in ["surrealkv", "file"].into_iter().filter(|engine| wanted(engine)) {
+        embedded::writes(&mut report, &runtime, directory.path(), engine)?;
     }
     if wanted("moving") {
         moving::measure(&mut report, directory.path(), options.entries)?;

@@ -39,6 +39,19 @@ where
     });
 }
 
+/// Sets so many keys that no other round sets, each in a commit of its own, by so many tasks.
+pub(crate) fn sets(runtime: &Runtime, store: &Store, (tasks, sets): (u32, u32), round: u32) {
+    together(runtime, tasks, |task| {
+        let store = store.clone();
+        async move {
+            for n in 0..sets / tasks {
+                store.set(key(round * sets + n * tasks + task), &VALUE).await?;
+            }
+            Ok(())
+        }
+    });
+}
+
 async fn fill(store: &Store, entries: u32) -> larder::Result<()> {
     let store = store.with_native_limits();
     for first in (0..entries).step_by(1000) {
@@ -137,17 +150,7 @@ pub(crate) fn writes(report: &mut Report, runtime: &Runtime, directory: &Path, p
     let mut connection = raw::create(&directory.join("raw.db"))?;
     let mut bulk = raw::create(&directory.join("bulk.db"))?;
     let (mut single, mut bulked) = (0, 0);
-    let sets = |store: &Store, tasks: u32, round: u32| {
-        together(runtime, tasks, |task| {
-            let store = store.clone();
-            async move {
-                for n in 0..per_round / tasks {
-                    store.set(key(round * per_round + n * tasks + task), &VALUE).await?;
-                }
-                Ok(())
-            }
-        });
-    };
+    let sets = |store: &Store, tasks: u32, round: u32| sets(runtime, store, (tasks, per_round), round);
     // Every round sets new keys, on both sides.
     let (mut one_round, mut some_round, mut many_round) = (0, 1000, 2000);
     let [raw, all, one, some, many] = in_turns(
