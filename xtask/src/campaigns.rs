@@ -92,10 +92,10 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
     },
     Campaign {
         name: "moves",
-        about: "a million entries moved to PostgreSQL, killed three times, while 16 programs write and 4 watch",
+        about: "a million entries moved to PostgreSQL, some to etcd and back, each killed thrice, while 16 programs write and 4 watch",
         package: "larder-cli",
         target: "program",
-        filter: "moves::a_migration_to_postgresql",
+        filter: "moves::a_store_that_goes",
     },
     Campaign {
         name: "trims",

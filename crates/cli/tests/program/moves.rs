@@ -216,9 +216,12 @@ fn a_backup_is_restored_and_a_damaged_one_is_not() {
 }
 
 /// How much is moved, and by how many it is written to meanwhile; the whole of it where `LARDER_SOAK` is 1.
-fn measure() -> (u32, usize, u64) {
-    if std::env::var("LARDER_SOAK").is_ok_and(|soak| soak == "1") { (1_000_000, 16, 20) } else { (40_000, 4, 1) }
+fn measure() -> (u32, usize) {
+    if std::env::var("LARDER_SOAK").is_ok_and(|soak| soak == "1") { (1_000_000, 16) } else { (40_000, 4) }
 }
+
+/// How much of it is moved to places for smaller stores.
+const SMALL: u32 = 40_000;
 
 /// What a watch of the counters has seen: of each, all numbers that it has been.
 type Seen = BTreeMap<String, Vec<u64>>;
@@ -233,113 +236,142 @@ fn take_down(output: ChildStdout, seen: &Mutex<Seen>) {
     }
 }
 
-/// Many write, each write a process of its own, and some watch; the migration is killed three times. Each write that was
-/// acknowledged is there, once, and the watches are told each.
-fn moved_under_writers(to: &str) {
-    let sandbox = Sandbox::new();
-    let (entries, writers, pace) = measure();
-    let lines: String = (0..entries).map(|id| format!("{{\"id\":\"{id:07}\",\"n\":{}}}\n", u64::from(id) * 7)).collect();
-    sandbox.feed(lines, ["import", "--key", "id", "-"]);
-    let names: Vec<String> = (0..writers).map(|n| format!("w{n}")).collect();
-    for name in &names {
-        sandbox.ok(["add", name, "1", "-n", "users"]);
-    }
-    let from = sandbox.ok(["status", "--json"]).json()["revision"].to_string();
-    let seen: [Mutex<Seen>; 4] = Default::default();
-    let done = AtomicBool::new(false);
-    let writer = |name: &str| {
-        let (mut acknowledged, mut store) = (1_u64, "sqlite:larder.db");
-        while !done.load(Ordering::SeqCst) {
-            let answer = sandbox.run(["--store", store, "add", name, "1", "-n", "users"]);
+/// A store on its way from one place to the next.
+struct Journey<'a> {
+    sandbox: &'a Sandbox,
+    stops: &'a [&'a str],
+    /// The counters that many add to, each of them one.
+    names: Vec<String>,
+    /// Whether the last stop was reached.
+    done: AtomicBool,
+}
+
+impl Journey<'_> {
+    /// Adds to a counter, each time with a process of its own, wherever the store is by then; how often that was acknowledged.
+    fn write(&self, name: &str) -> u64 {
+        let (mut acknowledged, mut stop) = (1, 0);
+        while !self.done.load(Ordering::SeqCst) {
+            let answer = self.sandbox.run(["--store", self.stops[stop], "add", name, "1", "-n", "users"]);
             match answer.status {
                 0 => acknowledged += 1,
                 // Paused, or everybody is at it.
                 7 => {}
-                5 if answer.error.contains("has moved to") => store = to,
+                5 if answer.error.contains("has moved to") => stop += 1,
                 _ => panic!("{answer:?}"),
             }
         }
         acknowledged
+    }
+
+    /// What a counter is, or was as of a revision.
+    fn count(&self, stop: usize, name: &str, as_of: Option<&str>) -> u64 {
+        let then = as_of.map_or(vec![], |revision| vec!["--as-of", revision]);
+        let get = [&["--store", self.stops[stop], "get", name, "-n", "users"], &then[..]].concat();
+        self.sandbox.ok(get).text().trim().parse().expect("a number")
+    }
+
+    /// Moves the store to the next stop while others write and some watch; the migration is killed three times, each time a
+    /// little later. The watches are told every number, once and in order.
+    fn move_on_from(&self, stop: usize, pace: u64) -> serde_json::Value {
+        let (here, next) = (self.stops[stop], self.stops[stop + 1]);
+        let from = self.sandbox.ok(["--store", here, "status", "--json"]).json()["revision"].to_string();
+        let seen: [Mutex<Seen>; 4] = Default::default();
+        std::thread::scope(|scope| {
+            let mut watches: Vec<(Child, &Mutex<Seen>)> = Vec::new();
+            for seen in &seen {
+                let watch = ["--store", here, "watch", "--glob", "*", "-n", "users", "--from", &from, "--json"];
+                let mut child = self.sandbox.command(watch).spawn().expect("the program starts");
+                let output = child.stdout.take().expect("it is piped");
+                scope.spawn(move || take_down(output, seen));
+                watches.push((child, seen));
+            }
+            let migrate = ["migrate", here, next, "--live", "--json"];
+            for milliseconds in [60, 150, 240].map(|milliseconds| milliseconds * pace) {
+                let mut child = self.sandbox.command(migrate).spawn().expect("the program starts");
+                std::thread::sleep(Duration::from_millis(milliseconds));
+                assert!(child.try_wait().expect("a child can be asked").is_none(), "it is still at it");
+                child.kill().expect("it can be killed");
+                child.wait().expect("it ends");
+            }
+            let moved = self.sandbox.ok(migrate);
+            let told = |name: &String| {
+                let (first, end) = (self.count(stop, name, Some(&from)) + 1, self.count(stop, name, None));
+                (name.clone(), (first..=end).collect::<Vec<u64>>())
+            };
+            let all: BTreeMap<String, Vec<u64>> = self.names.iter().map(told).filter(|(_, all)| !all.is_empty()).collect();
+            for (mut child, seen) in watches {
+                let told = || seen.lock().expect("nobody panics with it").clone();
+                let begun = Instant::now();
+                while told().values().map(Vec::len).sum::<usize>() < all.values().map(Vec::len).sum()
+                    && begun.elapsed() < PATIENCE
+                {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                child.kill().expect("it can be killed");
+                child.wait().expect("it ends");
+                assert_eq!(told(), all, "each once, in order");
+            }
+            println!("{}", moved.text());
+            moved.json()
+        })
+    }
+}
+
+/// A store goes from stop to stop while many write to it, each write a process of its own, and some watch. Each write that was
+/// acknowledged is there, once. All but the first move is of a part of it.
+fn moved_under_writers(stops: &[&str]) {
+    let sandbox = Sandbox::new();
+    let (entries, writers) = measure();
+    let lines = |ids: std::ops::Range<u32>| {
+        ids.map(|id| format!("{{\"id\":\"{id:07}\",\"n\":{}}}\n", u64::from(id) * 7)).collect::<String>()
     };
-    let moved = std::thread::scope(|scope| {
-        let writer = &writer;
-        let writers: Vec<_> = names.iter().map(|name| (name, scope.spawn(move || writer(name)))).collect();
-        let mut watches: Vec<(Child, &Mutex<Seen>)> = Vec::new();
-        for seen in &seen {
-            let watch = ["watch", "--glob", "*", "-n", "users", "--from", &from, "--json"];
-            let mut child = sandbox.command(watch).spawn().expect("the program starts");
-            let output = child.stdout.take().expect("it is piped");
-            scope.spawn(move || take_down(output, seen));
-            watches.push((child, seen));
+    sandbox.feed(lines(0..SMALL), ["import", "--key", "id", "-"]);
+    if entries > SMALL {
+        sandbox.feed(lines(SMALL..entries), ["import", "--key", "id", "-", "-n", "bulk"]);
+    }
+    let names: Vec<String> = (0..writers).map(|n| format!("w{n}")).collect();
+    for name in &names {
+        sandbox.ok(["add", name, "1", "-n", "users"]);
+    }
+    let journey = Journey { sandbox: &sandbox, stops, names, done: AtomicBool::new(false) };
+    std::thread::scope(|scope| {
+        let journey = &journey;
+        let writers: Vec<_> = journey.names.iter().map(|name| (name, scope.spawn(move || journey.write(name)))).collect();
+        for stop in 0..stops.len() - 1 {
+            let (entries, pace) = if stop == 0 { (entries, u64::from(entries / SMALL)) } else { (SMALL, 1) };
+            let row = journey.move_on_from(stop, pace);
+            assert!(row["entries"].as_u64() >= Some(u64::from(entries)), "{row}");
+            assert!(row["paused_ms"].as_u64().is_some(), "{row}");
+            if entries > SMALL {
+                sandbox.ok(["--store", stops[stop + 1], "ns", "delete", "bulk", "--recursive"]);
+            }
         }
-        let migrate = ["migrate", "sqlite:larder.db", to, "--live", "--json"];
-        // Wherever it is then; a little later each time, as it goes on where it was.
-        for milliseconds in [60, 150, 240].map(|milliseconds| milliseconds * pace) {
-            let mut child = sandbox.command(migrate).spawn().expect("the program starts");
-            std::thread::sleep(Duration::from_millis(milliseconds));
-            assert!(child.try_wait().expect("a child can be asked").is_none(), "it is still at it");
-            child.kill().expect("it can be killed");
-            child.wait().expect("it ends");
-        }
-        let moved = sandbox.run(migrate);
-        done.store(true, Ordering::SeqCst);
-        let count = |store: &str, name: &str| -> u64 {
-            let found = sandbox.ok(["--store", store, "get", name, "-n", "users"]);
-            found.text().trim().parse().expect("a number")
-        };
+        journey.done.store(true, Ordering::SeqCst);
         for (name, writer) in writers {
             let acknowledged = writer.join().expect("a writer ends");
-            assert_eq!(count(to, name), acknowledged, "{name}");
+            assert_eq!(journey.count(stops.len() - 1, name, None), acknowledged, "{name}");
             assert!(acknowledged > 5, "{name} wrote {acknowledged} times");
         }
-        let here: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), count("sqlite:larder.db", name))).collect();
-        let all: BTreeMap<_, Vec<u64>> = here.into_iter().map(|(name, end)| (name, (2..=end).collect())).collect();
-        for (mut child, seen) in watches {
-            let told = || seen.lock().expect("nobody panics with it").clone();
-            let begun = Instant::now();
-            while told().values().map(Vec::len).sum::<usize>() < all.values().map(Vec::len).sum()
-                && begun.elapsed() < PATIENCE
-            {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            child.kill().expect("it can be killed");
-            child.wait().expect("it ends");
-            assert_eq!(told(), all, "each once, in order");
-        }
-        moved
     });
-    assert_eq!(moved.status, 0, "{moved:?}");
-    println!("{}", moved.text());
-    let row = moved.json();
-    assert!(row["entries"].as_u64() >= Some(u64::from(entries)), "{row}");
-    assert!(row["paused_ms"].as_u64().is_some(), "{row}");
     let late = sandbox.run(["set", "k", "1"]);
     assert!(late.status == 5 && late.error.contains("has moved to"), "{late:?}");
-    assert!(!late.error.contains(to) || !to.contains('@'), "where it is, and not the password: {late:?}");
+    assert!(stops.iter().all(|stop| !late.error.contains(stop) || !stop.contains('@')), "no password: {late:?}");
 }
 
 #[test]
 fn a_migration_that_is_killed_loses_nothing() {
-    moved_under_writers("sqlite:other.db");
-}
-
-#[test]
-fn a_migration_to_postgresql_that_is_killed_loses_nothing() {
-    let Some(place) = at_server("postgres", "migrates") else { return };
-    moved_under_writers(&place.url);
+    moved_under_writers(&["sqlite:larder.db", "sqlite:other.db"]);
 }
 
 #[test]
 fn a_migration_to_redis_that_is_killed_loses_nothing() {
     let Some(place) = at_server("redis", "migrates") else { return };
-    moved_under_writers(&place.url);
+    moved_under_writers(&["sqlite:larder.db", &place.url]);
 }
 
+/// A cluster of etcd is for smaller stores than PostgreSQL.
 #[test]
-fn a_migration_to_etcd_that_is_killed_loses_nothing() {
-    let Some(place) = at_server("etcd", "migrates") else { return };
-    // A cluster is for smaller stores than that.
-    if measure().0 <= 40_000 {
-        moved_under_writers(&place.url);
-    }
+fn a_store_that_goes_to_postgresql_and_etcd_and_back_loses_nothing() {
+    let (Some(large), Some(small)) = (at_server("postgres", "migrates"), at_server("etcd", "migrates")) else { return };
+    moved_under_writers(&["sqlite:larder.db", &large.url, &small.url, "sqlite:back.db"]);
 }
