@@ -3,7 +3,12 @@
 mod place;
 mod server;
 
-use std::time::Duration;
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
 
 use futures_lite::future::block_on;
 use larder_core::{Durability, Engine, ErrorKind, StoreId};
@@ -51,10 +56,56 @@ fn a_server_that_does_not_let_us_in_is_told_from_one_that_is_not_there() {
 
 #[test]
 fn a_server_that_answers_nothing_is_given_up() {
-    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let port = silent.local_addr().expect("an address").port();
     let (kind, told) = refused(&format!("postgres://ann:hush@127.0.0.1:{port}/app?connect_timeout=1"));
     assert_eq!(kind, ErrorKind::Unavailable, "{told}");
+}
+
+/// A way to the server at `port` on which it says that its version is `told` where that is `number`; the number of the way.
+fn way_on_which_it_says(port: u16, number: String, told: &'static str) -> u16 {
+    assert_eq!(number.len(), told.len(), "messages stay as long as they are");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let own = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).expect("the server is there");
+            let (mut from, mut to) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+            thread::spawn(move || {
+                // Whoever hangs up first ends it for both.
+                let _ = io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Both);
+            });
+            let number = number.clone();
+            thread::spawn(move || {
+                let mut buffer = vec![0; 1 << 16];
+                while let Ok(length @ 1..) = server.read(&mut buffer) {
+                    let said = &mut buffer[..length];
+                    let at = said.windows(number.len()).position(|window| window == number.as_bytes());
+                    at.into_iter().for_each(|at| said[at..at + told.len()].copy_from_slice(told.as_bytes()));
+                    if client.write_all(said).is_err() {
+                        break;
+                    }
+                }
+                let _ = client.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    own
+}
+
+#[test]
+fn a_server_of_an_old_version_is_left_as_it_is() {
+    let url = server();
+    let (front, host) = url.rsplit_once('@').expect("a URL with a password");
+    let (address, database) = host.split_once('/').expect("a URL with a database");
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a URL with a port");
+    let number = administer("SHOW server_version_num").expect("it says so").remove(0).expect("a number");
+    let way = way_on_which_it_says(port, number, "120022");
+    let place = Place::fresh();
+    let (kind, told) = refused(&format!("{front}@127.0.0.1:{way}/{database}?schema={}", place.schema()));
+    assert_eq!((kind, contents(&place)), (ErrorKind::Unsupported, vec![]), "{told}");
+    assert!(told.contains(&format!("127.0.0.1:{way} is PostgreSQL 12; this needs 13 or later")), "{told}");
 }
 
 #[test]
