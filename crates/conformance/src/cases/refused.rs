@@ -2,11 +2,11 @@
 
 use futures_lite::future::block_on;
 use larder_core::{
-    Action, Condition, ErrorKind, ExpiryChange, Glob, Limits, Metadata, MetadataChange, Namespace, Value, World,
+    Action, Condition, ErrorKind, ExpiryChange, Glob, Key, Limits, Metadata, MetadataChange, Namespace, Value, World,
     engine::Resolution,
 };
 
-use crate::ground::{Ground, fails, metadata, put_value};
+use crate::ground::{Ground, Seam, fails, metadata, put_value, seconds};
 
 pub(super) fn g13_bad_input_is_refused_before_anything_is_written(ground: &Ground) {
     let seam = ground.open();
@@ -73,6 +73,33 @@ pub(super) fn g13_a_portable_store_keeps_the_floor_everywhere(ground: &Ground) {
             }
         }
     }
+    the_heaviest_commit_fits(&seam);
+}
+
+/// As many of the longest keys as a commit may write, with values that fill it: created, written over, and written again
+/// when all of them have expired, which logs each of them twice.
+fn the_heaviest_commit_fits(seam: &Seam) {
+    let floor = Limits::FLOOR;
+    let value = floor.commit_bytes / floor.commit_writes - Key::MAX_BYTES;
+    let before = seam.head();
+    for round in 0..3_u8 {
+        let expires_at = Some(seam.now().after(seconds(60)));
+        let mut draft = seam.draft();
+        for n in 0..floor.commit_writes {
+            let value = Value::opaque(vec![round; value]);
+            let put = Action::Put { value, expires_at, metadata: MetadataChange::Keep };
+            draft = draft.act(&format!("{n:0>width$}", width = Key::MAX_BYTES), put);
+        }
+        let receipt = draft.done();
+        assert_eq!(receipt.writes.len(), floor.commit_writes);
+        if round == 1 {
+            seam.world.step(seconds(61));
+        }
+    }
+    let changes = seam.changes_after(before);
+    assert_eq!(changes.len(), 4 * floor.commit_writes, "created, updated, expired and created");
+    let sides = changes.iter().flat_map(|change| [&change.before, &change.after]).flatten();
+    assert!(sides.into_iter().all(|entry| entry.value.bytes().len() == value));
 }
 
 pub(super) fn g13_adding_and_annotating_refuse_what_they_cannot_change(ground: &Ground) {
