@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses another part of it")]
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -58,16 +59,42 @@ impl Site for Place {
     }
 }
 
-/// Copies a directory. Stores of the suite are small: all they hold is in the log that SurrealKV only appends to.
+/// What a directory holds, by the paths of its files.
+type Picture = BTreeMap<PathBuf, Vec<u8>>;
+
+/// Copies a directory as it is at one moment, whatever is done to its files meanwhile: two pictures of it, one after the other,
+/// that are the same are what it was between them. Stores of the suite are small.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let (entry, target) = (entry?, to.to_owned());
-        let target = target.join(entry.file_name());
+    let take = || {
+        let mut picture = Picture::new();
+        look(from, Path::new(""), &mut picture).map(|()| picture)
+    };
+    let mut before = None;
+    let picture = loop {
+        match take() {
+            Ok(now) if before.as_ref() == Some(&now) => break now,
+            Ok(now) => before = Some(now),
+            // A file went away while it was looked for.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => before = None,
+            Err(error) => return Err(error),
+        }
+    };
+    for (path, bytes) in picture {
+        let path = to.join(path);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(path, bytes)?;
+    }
+    Ok(())
+}
+
+fn look(directory: &Path, within: &Path, picture: &mut Picture) -> io::Result<()> {
+    for entry in fs::read_dir(directory.join(within))? {
+        let entry = entry?;
+        let path = within.join(entry.file_name());
         if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?
+            look(directory, &path, picture)?;
         } else {
-            fs::copy(entry.path(), target).map(|_| ())?
+            picture.insert(path, fs::read(entry.path())?);
         }
     }
     Ok(())
