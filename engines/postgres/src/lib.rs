@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod bulk;
 mod condition;
 mod config;
 mod engine;

@@ -12,7 +12,8 @@ use std::{
     task::Poll,
 };
 
-use futures_util::future::try_join_all;
+use bytes::Bytes;
+use futures_util::{SinkExt as _, future::try_join_all};
 use larder_core::{Error, ErrorKind, Result};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -165,6 +166,16 @@ impl Session {
     pub(crate) async fn execute(&self, sql: &str, parameters: Parameters<'_>) -> Attempt<u64> {
         let statement = self.statement(sql).await?;
         Ok(self.client.execute(&statement, parameters).await?)
+    }
+
+    /// Gives `chunks` to the COPY that `sql` is; how many rows they were.
+    pub(crate) async fn copy(&self, sql: &str, chunks: impl Iterator<Item = Bytes>) -> Attempt<u64> {
+        let statement = self.statement(sql).await?;
+        let mut sink = pin!(self.client.copy_in(&statement).await?);
+        for chunk in chunks {
+            sink.feed(chunk).await?;
+        }
+        Ok(sink.finish().await?)
     }
 }
 

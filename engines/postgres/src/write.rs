@@ -1,10 +1,11 @@
 //! The second trip of a group: everything it makes of the store, and its end.
 
 use futures_util::future::{join, join_all};
-use larder_core::{ContentKind, Entry, Metadata, Timestamp};
+use larder_core::{Address, ContentKind, Entry, Metadata, Timestamp};
 use tokio_postgres::types::ToSql;
 
 use crate::{
+    bulk,
     error::Attempt,
     group::{Before, Group, Line},
     log::PLACES,
@@ -40,7 +41,8 @@ const STORE: &str = "UPDATE store SET revision = $1, changes = $2, entries = $3,
 /// Makes a transaction one that waits for the sync.
 pub(crate) const SYNC: &str = "SET LOCAL synchronous_commit = on";
 
-const STATEMENTS: [&str; 9] = [LOG_ROWS, LOG, PUT, DELETE, IDS, NAMESPACES, STORE, terms::REMOVE, terms::ADD];
+const STATEMENTS: [&str; 11] =
+    [LOG_ROWS, LOG, PUT, DELETE, IDS, NAMESPACES, STORE, terms::REMOVE, terms::ADD, bulk::LINES, bulk::ENTRIES];
 
 /// The columns of entries, each as an array.
 #[derive(Default)]
@@ -116,13 +118,11 @@ impl<'a> Lines<'a> {
 /// The first commit that hangs on it waits for the sync, whatever the durability, so that nobody forgets that it does.
 pub(crate) async fn write(session: &Session, group: &Group, life: &str, relaxed: bool) -> Attempt<()> {
     let (mut copied, mut told, mut before) = (Lines::default(), Lines::default(), Columns::default());
+    let mut fresh_lines = Vec::new();
     for line in &group.lines {
         match &line.before {
             Before::Row => copied.push(line),
-            Before::Nothing => {
-                told.push(line);
-                before.push(None);
-            }
+            Before::Nothing => fresh_lines.push(line),
             Before::Entry(entry) => {
                 told.push(line);
                 before.push(Some(entry));
@@ -133,17 +133,29 @@ pub(crate) async fn write(session: &Session, group: &Group, life: &str, relaxed:
     // In the order of the index, so that neighbours are written together.
     changed.sort_unstable_by_key(|(address, _)| *address);
     let (mut put, mut put_at, mut gone) = (Columns::default(), Names::default(), Names::default());
+    let mut fresh = Vec::new();
     for (address, slot) in changed {
-        let names = match &slot.stored {
-            Some(stored) => {
+        match &slot.stored {
+            Some(stored) if slot.had_row => {
+                put_at.push(address);
                 put.push(Some(&stored.entry));
-                &mut put_at
             }
-            None if slot.had_row => &mut gone,
-            None => continue,
-        };
-        names.0.push(address.namespace.as_str());
-        names.1.push(address.key.as_str());
+            Some(stored) => fresh.push((address, &stored.entry)),
+            None if slot.had_row => gone.push(address),
+            None => {}
+        }
+    }
+    if fresh_lines.len() < bulk::ROWS_MIN {
+        for line in fresh_lines.drain(..) {
+            told.push(line);
+            before.push(None);
+        }
+    }
+    if fresh.len() < bulk::ROWS_MIN {
+        for (address, entry) in fresh.drain(..) {
+            put_at.push(address);
+            put.push(Some(entry));
+        }
     }
     let ids: Vec<&[u8]> = group.receipts.iter().map(|(id, _)| &id.as_bytes()[..]).collect();
     let revisions: Vec<i64> = group.receipts.iter().map(|(_, receipt)| receipt.revision.get().cast_signed()).collect();
@@ -183,13 +195,34 @@ pub(crate) async fn write(session: &Session, group: &Group, life: &str, relaxed:
         }
     }
     let indexed = group.terms.write(session);
-    let ((written, indexed), committed) = join(join(join_all(writes), indexed), session.run("COMMIT")).await;
+    // Each is sent when it is looked at first, and what comes behind a COPY waits until all its rows are sent.
+    let lines = copy(session, bulk::LINES, fresh_lines, bulk::Cells::line);
+    let entries = copy(session, bulk::ENTRIES, fresh, bulk::Cells::entry);
+    let written = join(join(join_all(writes), indexed), join(lines, entries));
+    let (((written, indexed), (lines, entries)), committed) = join(written, session.run("COMMIT")).await;
     // After a statement that failed a COMMIT rolls back, and says that all is well.
     written.into_iter().collect::<Attempt<Vec<_>>>()?;
     indexed?;
+    lines?;
+    entries?;
     committed
+}
+
+/// Writes rows by COPY, if there are any.
+async fn copy<T>(session: &Session, sql: &str, rows: Vec<T>, write: impl Fn(&mut bulk::Cells, T)) -> Attempt<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    session.copy(sql, bulk::chunks(rows, write)).await.map(drop)
 }
 
 /// Namespaces and keys, each as an array.
 #[derive(Default)]
 struct Names<'a>(Vec<&'a str>, Vec<&'a str>);
+
+impl<'a> Names<'a> {
+    fn push(&mut self, address: &'a Address) {
+        self.0.push(address.namespace.as_str());
+        self.1.push(address.key.as_str());
+    }
+}
