@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::{join, join_all};
-use larder_core::{Address, Check, Commit, CommitId, Namespace, Result, Revision, Timestamp, decide};
+use larder_core::{Action, Address, Check, Commit, CommitId, Namespace, Result, Revision, Timestamp, decide};
 use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
@@ -35,14 +35,24 @@ const STORED: &str = "SELECT place, version, revision, created_at, updated_at, e
     FROM unnest($1::text[], $2::text[], $3::boolean[]) WITH ORDINALITY AS asked (asked_namespace, asked_key, whole, place) \
     JOIN entries ON namespace = asked_namespace AND key = asked_key";
 
+const TAKEN: &str = "SELECT EXISTS (SELECT FROM entries WHERE namespace = $1 AND key BETWEEN $2 AND $3)";
+
+/// From how many addresses on a look at all that is between them is worth it.
+const GAP_MIN: usize = 256;
+
 const USAGES: &str = "SELECT namespace, entries, bytes, log_bytes FROM unnest($1::text[]) AS asked (asked_namespace) \
     JOIN namespaces ON namespace = asked_namespace";
+
+/// An address that is looked at, and whether its value is, too.
+type Look<'a> = (&'a Address, bool);
 
 /// What the commits of a group look at.
 struct Wanted<'a> {
     ids: Vec<&'a [u8]>,
-    /// With whether the value is looked at, too.
-    addresses: Vec<(&'a Address, bool)>,
+    /// In the order of the index, so that neighbours are found together.
+    addresses: Vec<Look<'a>>,
+    /// The namespaces in which there is more to do than to restore.
+    lively: BTreeSet<&'a Namespace>,
     namespaces: Vec<&'a str>,
     unchanged: Vec<Unchanged>,
 }
@@ -66,9 +76,11 @@ pub(crate) async fn gather(session: &Session, commits: &[&Commit], kept: &Arc<Ke
 
     let ids: [&(dyn ToSql + Sync); 1] = [&wanted.ids];
     let usages: [&(dyn ToSql + Sync); 1] = [&wanted.namespaces];
+    let (gaps, others) = wanted.parts();
     // In this order they are sent, and in this order they are done.
     let locked = join(session.run(BEGIN), session.row(LOCK, &[]));
-    let read = join(join(session.query(IDS, &ids), stored(session, &wanted.addresses)), session.query(USAGES, &usages));
+    let looked = join(stored(session, &others), join_all(gaps.iter().map(|gap| is_taken(session, gap))));
+    let read = join(join(session.query(IDS, &ids), looked), session.query(USAGES, &usages));
     let most = signed(wanted.addresses.len() as u64) + 1;
     let pasts = async {
         match wanted.unchanged.is_empty() {
@@ -81,18 +93,24 @@ pub(crate) async fn gather(session: &Session, commits: &[&Commit], kept: &Arc<Ke
             }
         }
     };
-    let ((began, head), (((ids, stored), usages), pasts)) = join(locked, join(read, pasts)).await;
+    let ((began, head), (((ids, (stored, taken)), usages), pasts)) = join(locked, join(read, pasts)).await;
     began?;
     let mut head = Head::read(&head?)?;
-    let (ids, stored, usages, (floors, pasts)) = (ids?, stored?, usages?, pasts?);
-    let mut stored = stored;
+    let (ids, usages, (floors, pasts)) = (ids?, usages?, pasts?);
+    let mut found = vec![(others, stored?)];
+    for (gap, taken) in gaps.into_iter().zip(taken) {
+        if taken? {
+            let rows = self::stored(session, &gap).await?;
+            found.push((gap, rows));
+        }
+    }
     let kept = match Kept::refreshed(kept, session, &head).await? {
         None => kept.clone(),
         Some(kept) => {
             // With other indexes other values are looked at.
             let addresses = Wanted::of(commits, &kept).addresses;
             if addresses != wanted.addresses {
-                stored = self::stored(session, &addresses).await?;
+                found = vec![(addresses.clone(), self::stored(session, &addresses).await?)];
                 wanted.addresses = addresses;
             }
             Arc::new(kept)
@@ -110,7 +128,7 @@ pub(crate) async fn gather(session: &Session, commits: &[&Commit], kept: &Arc<Ke
         head,
         floors: Floors::read(&floors)?,
         ids: known,
-        slots: slots(&wanted.addresses, &stored)?,
+        slots: slots(&wanted.addresses, &found)?,
         pasts: HashMap::with_capacity(pasts.len()),
         lines: Vec::new(),
         receipts: Vec::new(),
@@ -123,23 +141,34 @@ pub(crate) async fn gather(session: &Session, commits: &[&Commit], kept: &Arc<Ke
     Ok(group)
 }
 
-/// What is stored at `addresses`, each with whether its value is wanted, too.
-async fn stored(session: &Session, addresses: &[(&Address, bool)]) -> Attempt<Vec<Row>> {
+/// Whether anything is stored between the first and the last of `gap`, which are in one namespace and in order.
+async fn is_taken(session: &Session, gap: &[Look<'_>]) -> Attempt<bool> {
+    let [(first, _), .., (last, _)] = gap else { return Ok(true) };
+    let (namespace, first, last) = (first.namespace.as_str(), first.key.as_str(), last.key.as_str());
+    Ok(cell(&session.row(TAKEN, &[&namespace, &first, &last]).await?, 0)?)
+}
+
+/// What is stored at `addresses`.
+async fn stored(session: &Session, addresses: &[Look<'_>]) -> Attempt<Vec<Row>> {
     let namespaces: Vec<&str> = addresses.iter().map(|(address, _)| address.namespace.as_str()).collect();
     let keys: Vec<&str> = addresses.iter().map(|(address, _)| address.key.as_str()).collect();
     let whole: Vec<bool> = addresses.iter().map(|(_, whole)| *whole).collect();
     session.query(STORED, &[&namespaces, &keys, &whole]).await
 }
 
-fn slots(asked: &[(&Address, bool)], rows: &[Row]) -> Result<HashMap<Address, Slot>> {
-    let mut slots: HashMap<Address, Slot> = asked.iter().map(|(address, _)| ((*address).clone(), Slot::default())).collect();
-    for row in rows {
-        let index = usize::try_from(number(row, 0)? - 1).ok().and_then(|index| asked.get(index));
-        let (address, _) = *index.ok_or_else(|| corrupt("an answer is to no question"))?;
-        let entry = row::entry(row, 1, || Ok(address.clone()))?.ok_or_else(|| corrupt("an entry has no version"))?;
-        let bytes = unsigned(row, 10)? + (address.key.len() + entry.metadata.len()) as u64;
-        let stored = Some(Stored { entry, bytes, in_table: true });
-        slots.insert(address.clone(), Slot { stored, had_row: true, changed: false });
+/// A slot for each of `addresses`, with what was found at some of them when it was asked for.
+fn slots(addresses: &[Look<'_>], found: &[(Vec<Look<'_>>, Vec<Row>)]) -> Result<HashMap<Address, Slot>> {
+    let mut slots: HashMap<Address, Slot> =
+        addresses.iter().map(|(address, _)| ((*address).clone(), Slot::default())).collect();
+    for (asked, rows) in found {
+        for row in rows {
+            let index = usize::try_from(number(row, 0)? - 1).ok().and_then(|index| asked.get(index));
+            let (address, _) = *index.ok_or_else(|| corrupt("an answer is to no question"))?;
+            let entry = row::entry(row, 1, || Ok(address.clone()))?.ok_or_else(|| corrupt("an entry has no version"))?;
+            let bytes = unsigned(row, 10)? + (address.key.len() + entry.metadata.len()) as u64;
+            let stored = Some(Stored { entry, bytes, in_table: true });
+            slots.insert(address.clone(), Slot { stored, had_row: true, changed: false });
+        }
     }
     Ok(slots)
 }
@@ -148,12 +177,13 @@ impl<'a> Wanted<'a> {
     fn of(commits: &[&'a Commit], kept: &Kept) -> Self {
         let mut addresses: HashMap<&Address, bool> = HashMap::new();
         let mut namespaces: BTreeSet<&Namespace> = BTreeSet::new();
-        let mut unchanged = Vec::new();
+        let (mut unchanged, mut lively) = (Vec::new(), BTreeSet::new());
         for (index, commit) in commits.iter().enumerate() {
             for (place, check) in commit.checks.iter().enumerate() {
                 match check {
                     Check::Key { address, condition } => {
                         *addresses.entry(address).or_default() |= decide::check_needs_value(condition);
+                        lively.insert(&address.namespace);
                     }
                     Check::Unchanged { range, since, read_at } => {
                         let moments = (commit.now.min(*read_at), commit.now.max(*read_at));
@@ -168,21 +198,38 @@ impl<'a> Wanted<'a> {
                 let whole = decide::write_needs_value(&write.action) || !kept.of(&write.address.namespace).is_empty();
                 *addresses.entry(&write.address).or_default() |= whole;
                 namespaces.insert(&write.address.namespace);
+                if !matches!(write.action, Action::Restore { .. }) {
+                    lively.insert(&write.address.namespace);
+                }
             }
         }
-        // In the order of the index, so that neighbours are found together.
-        let mut addresses: Vec<(&Address, bool)> = addresses.into_iter().collect();
+        let mut addresses: Vec<Look<'_>> = addresses.into_iter().collect();
         addresses.sort_unstable();
         Self {
             ids: commits.iter().map(|commit| &commit.id.as_bytes()[..]).collect(),
             addresses,
+            lively,
             namespaces: namespaces.into_iter().map(Namespace::as_str).collect(),
             unchanged,
         }
     }
 
+    /// The addresses, those apart that probably lie in a gap where nothing is: what is restored comes in order and where
+    /// nothing was, so one look at all that is between them mostly spares a look at each.
+    fn parts(&self) -> (Vec<Vec<Look<'a>>>, Vec<Look<'a>>) {
+        let (mut gaps, mut others) = (Vec::new(), Vec::new());
+        for part in self.addresses.chunk_by(|(one, _), (other, _)| one.namespace == other.namespace) {
+            if part.len() < GAP_MIN || self.lively.contains(&part[0].0.namespace) {
+                others.extend_from_slice(part);
+            } else {
+                gaps.push(part.to_vec());
+            }
+        }
+        (gaps, others)
+    }
+
     fn statements(&self) -> Vec<&str> {
-        let mut statements = vec![LOCK, IDS, STORED, USAGES, FLOORS];
+        let mut statements = vec![LOCK, IDS, STORED, TAKEN, USAGES, FLOORS];
         statements.extend(self.unchanged.iter().flat_map(|one| [&*one.changed, &*one.expiring]));
         statements
     }

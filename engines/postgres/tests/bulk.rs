@@ -2,6 +2,8 @@
 
 mod place;
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use futures_lite::future::block_on;
 use larder_conformance::{Site as _, TestWorld};
 use larder_core::{
@@ -135,4 +137,86 @@ fn many_new_entries_of_which_one_is_refused_leave_nothing() {
     assert_eq!((keys.len(), keys.contains(&"m/")), (2000, false));
     assert_eq!(changes.len(), 2000);
     assert_eq!(block_on(engine.status(world.now())).expect("answers").revision, Revision::new(2));
+}
+
+/// What is restored comes where mostly nothing is; something that is there, wherever it lies among many, is not overlooked.
+#[test]
+fn many_restored_entries_meet_the_one_that_is_there() {
+    let world = TestWorld::new(1);
+    let sorted = || {
+        let mut writes: Vec<Write> = (0..MANY).map(shape).filter(|write| write.address.namespace.is_default()).collect();
+        writes.sort_unstable_by(|one, other| one.address.cmp(&other.address));
+        writes
+    };
+    let count = sorted().len();
+    for (there, expired) in [0, 1, count / 2, count - 1].into_iter().flat_map(|there| [(there, false), (there, true)]) {
+        let place = Place::fresh();
+        let ours = block_on(place.open()).expect("opens");
+        let model = MemoryEngine::new(StoreId::from_bytes([7; 16]));
+        let mut before = put(sorted()[there].address.clone(), "there");
+        if let Action::Put { expires_at, .. } = &mut before.action {
+            *expires_at = expired.then_some(world.now());
+        }
+        let sentinels = ["", "~"].map(|key| put(address("default", &format!("~{key}")), "beside"));
+        let early = Commit { now: Timestamp::EPOCH, ..commit(&world, sentinels.into_iter().chain([before]).collect()) };
+        for group in [vec![early], vec![commit(&world, sorted()), commit(&world, sorted())]] {
+            let answers = block_on(ours.commit(group.clone())).into_iter().collect::<Result<Vec<_>>>().expect("answers");
+            let expected = block_on(model.commit(group)).into_iter().collect::<Result<Vec<_>>>().expect("answers");
+            assert_eq!(answers, expected, "{there} {expired}");
+        }
+        assert_eq!(everything(&*ours), everything(&model), "{there} {expired}");
+    }
+}
+
+/// Sessions are ended over and over while many entries come at once: each commit happens whole and once, or not at all.
+#[test]
+fn many_new_entries_of_which_the_session_is_ended_come_whole_and_once() {
+    let place = Place::fresh();
+    let engine = block_on(place.open()).expect("opens");
+    let world = TestWorld::new(1);
+    let (mut happened, mut ended) = (0, 0);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (turn, turns) = std::sync::mpsc::channel::<()>();
+        let (place, done) = (&place, &done);
+        let ending = scope.spawn(move || {
+            let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state <> 'idle' AND application_name";
+            let sql = format!("{sql} = 'larder {}'", place.schema());
+            let mut ended = 0;
+            // One a turn, so that some of the second attempts go well.
+            for () in turns {
+                let mut end = || administer(&sql).expect("the sessions are ended").len();
+                ended += std::iter::repeat_with(&mut end)
+                    .take_while(|_| !done.load(Relaxed))
+                    .find(|count| *count > 0)
+                    .unwrap_or(0);
+            }
+            ended
+        });
+        for n in 0..60 {
+            turn.send(()).expect("somebody ends sessions");
+            let writes = (0..300).map(|key| put(address("default", &format!("{n}/{key}")), vec![1; 500]));
+            let sent = commit(&world, writes.collect());
+            match block_on(engine.commit(vec![sent.clone()])).swap_remove(0) {
+                Ok(Outcome::Committed(_)) => happened += 1,
+                Ok(Outcome::Conflicted(conflict)) => panic!("nothing to conflict with: {conflict}"),
+                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
+                    let resolved = (0..1000).find_map(|_| block_on(engine.resolve(sent.id)).ok());
+                    let resolved = resolved.expect("some session lives long enough to resolve an id");
+                    happened += usize::from(matches!(resolved, Resolution::Committed(_)));
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        done.store(true, Relaxed);
+        drop(turn);
+        ended = ending.join().expect("nobody panics");
+    });
+    assert!(ended > 10 && happened > 10, "{ended} sessions were ended at work, and {happened} commits happened");
+    let engine = block_on(place.open()).expect("opens");
+    let (entries, changes) = everything(&*engine);
+    println!("{ended} sessions were ended; {happened} of 60 commits happened");
+    assert_eq!((entries.len(), changes.len()), (happened * 300, happened * 300));
+    assert_eq!(block_on(engine.status(world.now())).expect("answers").revision, Revision::new(happened as u64));
 }
