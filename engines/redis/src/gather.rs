@@ -193,10 +193,11 @@ impl Eye<'_> {
     async fn past(&self, one: &Unchanged<'_>, head: &Head, floors: &Floors) -> Attempt<Option<Past>> {
         let oldest = floors.oldest_of(head.oldest, std::slice::from_ref(one.range));
         // Where the answer is clear without looking, nobody looks.
-        if one.range.is_empty() || one.since > head.revision || one.since < oldest {
+        if one.range.is_empty() || one.since < oldest {
             return Ok(Some(Past::default()));
         }
-        let changed = match one.since == head.revision {
+        // Those before it in the group may yet make the revision that it names.
+        let changed = match one.since >= head.revision {
             true => None,
             false => match self.changed(one.range, one.since).await? {
                 Some(changed) => changed,

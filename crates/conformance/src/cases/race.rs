@@ -216,6 +216,13 @@ pub(super) fn g5_a_range_check_fails_when_an_entry_has_expired_since(ground: &Gr
     assert_eq!((conflict.expected, conflict.found), (Expected::Unchanged(since), Found::Expired));
     // Who read when it was gone already has not been deceived.
     check(seam.now()).put("out", "1").done();
+    // Nor is anybody by a revision that another commit of the same group makes.
+    let next = seam.head().next();
+    let late = seam.draft().unchanged(prefix("r/"), next, read_at).put("out", "2").commit();
+    let answers = seam.commit(vec![seam.draft().put("out", "1").commit(), late]);
+    let [first, second] = <[_; 2]>::try_from(answers).expect("an answer each");
+    assert_eq!(committed(first).revision, next);
+    assert_eq!(conflicted(second).found, Found::Expired);
 }
 
 pub(super) fn g5_a_range_check_fails_when_an_entry_is_back_for_a_clock_behind(ground: &Ground) {
