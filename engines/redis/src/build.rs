@@ -42,9 +42,8 @@ impl Work for Creating {
 
     async fn attempt(&self, seat: &Seat) -> Attempt<Tried<Self::Answer>> {
         let call = seat.session.function("indexes").arg(self.namespace.as_str());
-        let mut answers = seat.session.ask(&call).await?;
-        let state = answers.some_bytes()?;
-        let head = seat.keeper.head(Some(&state))?;
+        let mut answers = seat.session.ask_watched(call).await?;
+        let head = seat.keeper.head(answers.bytes()?.as_deref())?;
         let indexes = kept::read_all(answers.list()?)?;
         match index::existing(&indexes, &self.index) {
             Ok(Some(there)) => return Ok(Tried::Done(Ok(there.clone()))),
@@ -58,7 +57,7 @@ impl Work for Creating {
         let mut change = Change::new(&seat.keeper.keys);
         record(&mut change, &status);
         beside(&mut change, &self.namespace, indexes.iter().map(|status| status.id).chain([id]));
-        seat.apply(change, &state, head, Ok(status)).await
+        seat.apply(change, head, Ok(status)).await
     }
 }
 
@@ -88,13 +87,12 @@ struct Found {
 }
 
 async fn find(seat: &Seat, id: IndexId) -> Attempt<Option<Found>> {
-    let mut answers = seat.session.ask(&seat.session.function("index").arg(number(id))).await?;
+    let mut answers = seat.session.ask_watched(seat.session.function("index").arg(number(id))).await?;
     let state = answers.some_bytes()?;
     let head = seat.keeper.head(Some(&state))?;
     let (record, rows, beside) = (answers.bytes()?, answers.number()?, answers.bytes()?);
     let Some(record) = record else { return Ok(None) };
-    let beside = String::from_utf8_lossy(beside.as_deref().unwrap_or_default()).into_owned();
-    let beside = beside.split(' ').filter_map(|id| id.parse().ok()).map(IndexId).collect();
+    let beside = kept::numbers(beside.as_deref().unwrap_or_default());
     Ok(Some(Found { status: kept::read(id, &record)?, rows, beside, state, head }))
 }
 
@@ -121,7 +119,7 @@ impl Work for Dropping {
         self.was_there.store(true, Ordering::Relaxed);
         let mut change = Change::new(&seat.keeper.keys);
         record(&mut change, &IndexStatus { state: IndexState::Dropped, ..found.status });
-        seat.apply(change, &found.state, found.head, true).await
+        seat.apply(change, found.head, true).await
     }
 }
 
@@ -160,7 +158,7 @@ impl Work for Advancing {
 
 /// Removes some rows of an index that was dropped, and with the last of them the index.
 async fn remove(seat: &Seat, found: Found, limit: usize) -> Attempt<Tried<Result<Option<IndexStatus>>>> {
-    let Found { status, rows, beside: all, state, head } = found;
+    let Found { status, rows, beside: all, head, .. } = found;
     let limit = limit.min(STEP_ROWS);
     let is_last = rows <= limit as u64;
     let mut change = Change::new(&seat.keeper.keys);
@@ -169,7 +167,7 @@ async fn remove(seat: &Seat, found: Found, limit: usize) -> Attempt<Tried<Result
         change.no_field("indexes", number(status.id).into());
         beside(&mut change, &status.namespace, all.into_iter().filter(|id| *id != status.id));
     }
-    seat.apply(change, &state, head, Ok((!is_last).then_some(status))).await
+    seat.apply(change, head, Ok((!is_last).then_some(status))).await
 }
 
 /// Takes the next entries into the index; when they cannot be, it is dropped.
@@ -213,7 +211,7 @@ async fn build(
             Err(refusal.engine("redis"))
         }
     };
-    seat.apply(change, &state, head, answer).await
+    seat.apply(change, head, answer).await
 }
 
 /// The entries of a namespace behind a key, expired or not, and whether they are all; `None` when the state is no longer

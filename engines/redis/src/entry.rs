@@ -8,16 +8,17 @@
 //! | 34..42 | expires_at; all ones is never |
 //! | 42..44 | length of the encodings |
 //! | 44..48 | length of the metadata; none is no bytes at all |
+//! | 48..52 | length of the value |
 //!
 //! Numbers are unsigned and begin with their highest byte.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use larder_core::{Address, ContentKind, Encodings, Entry, Metadata, Result, Revision, Timestamp, Value, Version};
+use larder_core::{Address, ContentKind, Encodings, Entry, Error, Metadata, Result, Revision, Timestamp, Value, Version};
 
 use crate::error::corrupt;
 
 /// The bytes before the encodings.
-const HEADER: usize = 48;
+const HEADER: usize = 52;
 const FORM: u8 = 1;
 const NEVER: u64 = u64::MAX;
 
@@ -36,6 +37,7 @@ pub(crate) fn write(entry: &Entry) -> Vec<u8> {
     bytes.put_u64(entry.expires_at.map_or(NEVER, millis));
     bytes.put_u16(u16::try_from(encodings.len()).expect("eight names of 32 bytes are few"));
     bytes.put_u32(u32::try_from(metadata.len()).expect("metadata has a limit"));
+    bytes.put_u32(u32::try_from(value.len()).expect("a value has a limit"));
     bytes.put_slice(encodings.as_bytes());
     bytes.put_slice(metadata.as_bytes());
     bytes.put_slice(value);
@@ -46,17 +48,66 @@ fn millis(at: Timestamp) -> u64 {
     at.as_millis().cast_unsigned()
 }
 
-/// The entry that was stored at `address` as `bytes`, which may end before the value.
+/// The lengths of what follows the header.
+struct Lengths {
+    encodings: usize,
+    metadata: usize,
+    value: usize,
+}
+
+impl Lengths {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let lengths = || {
+            let &[a, b, c, d, e, f, g, h, i, j] = bytes.get(42..HEADER)?.first_chunk()?;
+            Some(Self {
+                encodings: usize::from(u16::from_be_bytes([a, b])),
+                metadata: u32::from_be_bytes([c, d, e, f]) as usize,
+                value: u32::from_be_bytes([g, h, i, j]) as usize,
+            })
+        };
+        lengths().ok_or_else(odd)
+    }
+
+    /// How many bytes come before the value.
+    fn ahead(&self) -> usize {
+        HEADER + self.encodings + self.metadata
+    }
+}
+
+fn odd() -> Error {
+    corrupt("an entry cannot be read")
+}
+
+/// How many bytes of an entry that begins with `bytes` come before its value.
+pub(crate) fn ahead(bytes: &[u8]) -> Result<usize> {
+    Lengths::read(bytes).map(|lengths| lengths.ahead())
+}
+
+/// What an entry of `address` counts for that begins with `bytes`.
+pub(crate) fn counted(address: &Address, bytes: &[u8]) -> Result<u64> {
+    let Lengths { metadata, value, .. } = Lengths::read(bytes)?;
+    Ok((address.key.len() + metadata + value) as u64)
+}
+
+/// The entry that was stored at `address` as `bytes`.
 pub(crate) fn read(address: Address, bytes: Bytes) -> Result<Entry> {
-    parse(address, bytes)?.ok_or_else(|| corrupt("an entry cannot be read"))
+    let lengths = Lengths::read(&bytes)?;
+    match lengths.ahead() + lengths.value == bytes.len() {
+        true => glance(address, bytes),
+        false => Err(odd()),
+    }
+}
+
+/// The same of bytes that may end anywhere behind what comes before the value.
+pub(crate) fn glance(address: Address, bytes: Bytes) -> Result<Entry> {
+    parse(address, bytes)?.ok_or_else(odd)
 }
 
 fn parse(address: Address, mut bytes: Bytes) -> Result<Option<Entry>> {
     let number = |at: usize| Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-    let (Some(&[FORM, json]), Some(lengths)) = (bytes.first_chunk(), bytes.get(42..HEADER)) else { return Ok(None) };
-    let encodings = usize::from(u16::from_be_bytes([lengths[0], lengths[1]]));
-    let metadata = u32::from_be_bytes([lengths[2], lengths[3], lengths[4], lengths[5]]) as usize;
-    let (middle, start) = (HEADER + encodings, HEADER + encodings + metadata);
+    let Some(&[FORM, json]) = bytes.first_chunk() else { return Ok(None) };
+    let lengths = Lengths::read(&bytes)?;
+    let (middle, start) = (HEADER + lengths.encodings, lengths.ahead());
     if start > bytes.len() {
         return Ok(None);
     }
@@ -91,13 +142,6 @@ fn parse(address: Address, mut bytes: Bytes) -> Result<Option<Entry>> {
     }))
 }
 
-/// What an entry of `address` counts for that takes `size` bytes with its value, of which `entry` was read without it.
-pub(crate) fn counted(entry: &Entry, size: usize) -> u64 {
-    let encodings = entry.value.encodings();
-    let encodings = if encodings.is_empty() { 0 } else { encodings.to_string().len() };
-    (entry.address.key.len() + size).saturating_sub(HEADER + encodings) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use larder_core::{Key, Namespace};
@@ -122,7 +166,7 @@ mod tests {
         let plain = Entry { value: Value::opaque(""), expires_at: None, metadata: Metadata::default(), ..entry() };
         for entry in [entry(), plain] {
             let bytes = write(&entry);
-            assert_eq!(counted(&entry, bytes.len()), entry.bytes());
+            assert_eq!(counted(&entry.address, &bytes).ok(), Some(entry.bytes()));
             assert_eq!(read(entry.address.clone(), bytes.into()).ok(), Some(entry));
         }
     }
@@ -132,15 +176,18 @@ mod tests {
     fn the_form_stays() {
         let hex: String = write(&entry()).iter().map(|byte| format!("{byte:02x}")).collect();
         let numbers = "0000000000000003100000000000000000000000000000000000e677cc8ba2ff0000e677cc8ba2ff";
-        assert_eq!(hex, format!("0101{numbers}00090000000a7a7374642c7365616c7b2261223a6e756c6c7d00ff"));
+        assert_eq!(hex, format!("0101{numbers}00090000000a000000027a7374642c7365616c7b2261223a6e756c6c7d00ff"));
     }
 
     #[test]
     fn what_was_cut_off_is_not_an_entry() {
         let bytes = Bytes::from(write(&entry()));
-        for length in 0..bytes.len() - 2 {
-            assert!(read(entry().address, bytes.slice(..length)).is_err(), "{length} bytes");
+        let cut = |length| bytes.slice(..length);
+        assert!((0..bytes.len()).all(|length| read(entry().address, cut(length)).is_err()));
+        assert_eq!(ahead(&bytes).ok(), Some(bytes.len() - 2));
+        assert!((0..bytes.len() - 2).all(|length| glance(entry().address, cut(length)).is_err()));
+        for length in bytes.len() - 2..=bytes.len() {
+            assert!(glance(entry().address, cut(length)).is_ok_and(|seen| seen.metadata == entry().metadata));
         }
-        assert!(read(entry().address, bytes.slice(..bytes.len() - 2)).is_ok_and(|entry| entry.value.bytes().is_empty()));
     }
 }

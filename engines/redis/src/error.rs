@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     Lost(Error),
     /// The server refused, or what it answered is not what we stored.
     Refused(Error),
+    /// The server has made a part of a change.
+    Torn(Error),
 }
 
 pub(crate) type Attempt<T> = Result<T, Failure>;
@@ -30,7 +32,7 @@ impl From<Error> for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Lost(error) | Failure::Refused(error) => error,
+            Failure::Lost(error) | Failure::Refused(error) | Failure::Torn(error) => error,
         }
     }
 }
@@ -40,6 +42,11 @@ pub(crate) fn explain(error: &RedisError) -> Error {
     let Some(code) = error.code() else {
         let why = if error.is_timeout() { "the server has not answered" } else { "the connection to the server was lost" };
         return unavailable(why).caused_by(error.to_string());
+    };
+    // What is refused at its end says behind this why.
+    let code = match error.detail().and_then(|detail| detail.strip_prefix("Transaction discarded because of: ")) {
+        Some(why) => why.split(' ').next().unwrap_or(code),
+        None => code,
     };
     let (kind, message) = match code {
         "OOM" => (ErrorKind::Unavailable, "the server has no memory left for this; nothing was written"),
@@ -53,7 +60,6 @@ pub(crate) fn explain(error: &RedisError) -> Error {
         "NOAUTH" => (ErrorKind::Denied, "the server asks for a password, and was given none"),
         "WRONGPASS" => (ErrorKind::Denied, "the server does not let us in"),
         "NOPERM" => (ErrorKind::Denied, "the user may not do this at the server; nothing was written"),
-        "LARDERDAMAGED" => return corrupt("an entry is gone").caused_by(error.to_string()),
         "WRONGTYPE" => return corrupt("a key holds what we do not write there").caused_by(error.to_string()),
         _ => (ErrorKind::Internal, "Redis did what it should not"),
     };
@@ -72,6 +78,11 @@ pub(crate) fn again(error: &Error) -> Error {
 /// What stands under the prefix is not what we write there.
 pub(crate) fn corrupt(what: &str) -> Error {
     Error::new(ErrorKind::Corrupt, format!("the store is damaged: {what}; restore it from a backup")).engine("redis")
+}
+
+/// A change was made by half, because of `error`.
+pub(crate) fn torn(error: &Error) -> Error {
+    corrupt("somebody has taken away rights or keys in the middle of a change").caused_by(error.to_string())
 }
 
 pub(crate) fn closed() -> Error {

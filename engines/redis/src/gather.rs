@@ -1,34 +1,47 @@
-//! The first trip of a group: everything its commits look at, in one question.
+//! The first trip of a group: everything its commits look at.
 //!
-//! What has happened in ranges takes further questions. They are of the same moment as long as the state is the same.
+//! The state is asked for first and last. Where it is the same, everything between was read of one moment; and it is watched,
+//! so what is written afterwards is written of that moment, or not at all.
 
 use std::collections::{BTreeSet, HashMap};
 
+use bytes::Bytes;
 use futures_util::future::join_all;
-use larder_core::{Address, Check, Commit, CommitId, Namespace, Range, Result, Revision, Timestamp, decide};
+use larder_core::{Address, Check, Commit, CommitId, Namespace, Result, decide, index::IndexId};
 
 use crate::{
     entry,
     error::Attempt,
-    group::{Group, Kept, Past, Slot, Stored},
-    head::{Head, read_usage},
+    group::{Group, Kept, Slot, Stored},
+    head::read_usage,
     holders::Holders,
-    keeper::Keeper,
     kept,
-    layout::{self, Place, address_like, bounds, member},
-    line::Line,
-    log::{Floors, PAGE_ROWS},
+    layout::Keys,
+    log::Floors,
+    past::{Eye, Unchanged},
     receipt,
-    session::{Answers, Call, Session},
+    session::{Answers, Session, Trip},
+    writer::Seat,
 };
+
+/// Enough of most entries to hold all but the value.
+const GLANCE: usize = 256;
 
 /// What the commits of a group look at.
 struct Wanted<'a> {
     ids: Vec<CommitId>,
-    /// With when the value is looked at, too.
-    addresses: Vec<(&'a Address, Whole)>,
+    looks: Vec<Look<'a>>,
     namespaces: Vec<&'a Namespace>,
     unchanged: Vec<Unchanged<'a>>,
+}
+
+/// An entry that is looked at.
+struct Look<'a> {
+    address: &'a Address,
+    whole: Whole,
+    /// Whether it was asked for with its value.
+    is_whole: bool,
+    found: Option<Bytes>,
 }
 
 /// When the value of an entry is looked at: every reason for it is greater than those that are less.
@@ -46,44 +59,38 @@ impl Whole {
         if is_looked_at { Self::Always } else { Self::Never }
     }
 
-    /// As the function at the server takes it.
-    fn arg(self) -> &'static str {
-        match self {
-            Self::Never => "0",
-            Self::Always => "1",
-            Self::WhereIndexed => "2",
-        }
+    fn is_needed(self, is_indexed: bool) -> bool {
+        self == Self::Always || (self == Self::WhereIndexed && is_indexed)
     }
 }
 
-/// A question about the past of a range.
-struct Unchanged<'a> {
-    commit: usize,
-    check: usize,
-    range: &'a Range,
-    since: Revision,
-    earlier: Timestamp,
-    later: Timestamp,
-}
+/// The indexes that namespaces have.
+type Beside = HashMap<Namespace, Vec<IndexId>>;
 
 /// What was found, and the state that it was found in.
 pub(crate) struct Gathered {
     pub(crate) group: Group,
-    pub(crate) state: bytes::Bytes,
+    pub(crate) state: Bytes,
 }
 
 /// Reads what `commits` look at; `None` when something was changed between two questions.
-pub(crate) async fn gather(session: &Session, keeper: &Keeper, commits: &[&Commit]) -> Attempt<Option<Gathered>> {
-    let wanted = Wanted::of(commits);
-    let mut answers = session.ask(&wanted.call(session)).await?;
-    let state = answers.some_bytes()?;
-    let head = keeper.head(Some(&state))?;
-    let (mut receipts, mut entries, mut usages) = (answers.list()?, answers.list()?, answers.list()?);
+pub(crate) async fn gather(seat: &Seat, commits: &[&Commit]) -> Attempt<Option<Gathered>> {
+    let Seat { session, keeper, .. } = seat;
+    let keys = &keeper.keys;
+    let mut wanted = Wanted::of(commits);
+    let guess = seat.indexed.of(&wanted.namespaces);
+    let mut trip = wanted.trip(session, keys, &guess);
+    trip.command("GET").arg(session.state());
+    let mut answers = session.ask_all(&trip).await?;
+
+    let state = answers.bytes()?;
+    let head = keeper.head(state.as_deref())?;
+    let state = state.unwrap_or_default();
     let mut group = Group {
         head,
-        floors: Floors::default(),
+        floors: Floors::read(answers.list()?)?,
         ids: HashMap::with_capacity(wanted.ids.len()),
-        slots: HashMap::with_capacity(wanted.addresses.len()),
+        slots: HashMap::with_capacity(wanted.looks.len()),
         usages: Default::default(),
         pasts: HashMap::with_capacity(wanted.unchanged.len()),
         indexes: Default::default(),
@@ -92,24 +99,58 @@ pub(crate) async fn gather(session: &Session, keeper: &Keeper, commits: &[&Commi
         changes: Vec::new(),
         receipts: Vec::new(),
     };
+    let mut receipts = answers.list()?;
     for id in &wanted.ids {
         if let Some(receipt) = receipts.bytes()? {
             group.ids.insert(*id, receipt::read(&receipt)?);
         }
     }
-    for (address, _) in &wanted.addresses {
-        group.slots.insert((*address).clone(), slot(address, &mut entries)?);
+    let mut beside = Beside::new();
+    if !wanted.namespaces.is_empty() {
+        let (mut usages, mut indexed) = (answers.list()?, answers.list()?);
+        for namespace in &wanted.namespaces {
+            let usage = usages.bytes()?.map_or(Ok(Default::default()), |usage| read_usage(&usage))?;
+            group.usages.insert((*namespace).clone(), (usage, usage));
+            if let Some(ids) = indexed.bytes()? {
+                beside.insert((*namespace).clone(), kept::numbers(&ids));
+            }
+        }
     }
-    for namespace in wanted.namespaces {
-        let usage = usages.bytes()?.map_or(Ok(Default::default()), |usage| read_usage(&usage))?;
-        group.usages.insert(namespace.clone(), (usage, usage));
+    let mut records = if guess.is_empty() { None } else { Some(answers.list()?) };
+    for look in &mut wanted.looks {
+        look.found = answers.bytes()?;
     }
-    group.floors = Floors::read(answers.list()?)?;
-    let mut indexes = Kept::new();
-    for status in kept::read_all(answers.list()?)? {
-        indexes.entry(status.namespace.clone()).or_default().push(status);
+    if answers.some_bytes()? != state {
+        return Ok(None);
     }
-    group.indexes = indexes.into();
+
+    let mut rest = session.trip();
+    let is_right = beside == guess;
+    if !is_right {
+        seat.indexed.learn(&wanted.namespaces, &beside);
+        records = None;
+        ask_for(&mut rest, keys, &beside);
+    }
+    let more = wanted.rest(&mut rest, keys, &beside)?;
+    if !rest.is_empty() {
+        rest.command("GET").arg(session.state());
+        let mut answers = session.ask_all(&rest).await?;
+        if !is_right && !beside.is_empty() {
+            records = Some(answers.list()?);
+        }
+        for index in more {
+            wanted.looks[index].found = answers.bytes()?;
+        }
+        if answers.some_bytes()? != state {
+            return Ok(None);
+        }
+    }
+    if let Some(records) = records {
+        group.indexes = read_records(beside, records)?.into();
+    }
+    for look in &wanted.looks {
+        group.slots.insert(look.address.clone(), look.slot()?);
+    }
     let eye = Eye { session, state: &state };
     let pasts = join_all(wanted.unchanged.iter().map(|one| eye.past(one, &group.head, &group.floors))).await;
     for (one, past) in wanted.unchanged.iter().zip(pasts) {
@@ -119,13 +160,34 @@ pub(crate) async fn gather(session: &Session, keeper: &Keeper, commits: &[&Commi
     Ok(Some(Gathered { group, state }))
 }
 
-fn slot(address: &Address, entries: &mut Answers) -> Result<Slot> {
-    let (found, size) = (entries.bytes()?, entries.number()?);
-    let Some(bytes) = found else { return Ok(Slot::default()) };
-    let entry = entry::read(address.clone(), bytes)?;
-    let bytes = entry::counted(&entry, usize::try_from(size).unwrap_or(usize::MAX));
-    let stood_expiring = entry.expires_at.is_some();
-    Ok(Slot { stored: Some(Stored { entry, bytes, stands: true }), stood: true, stood_expiring, changed: false })
+/// Asks for the records of indexes, if there are some.
+fn ask_for(trip: &mut Trip, keys: &Keys, beside: &Beside) {
+    if !beside.is_empty() {
+        let command = trip.command("HMGET").arg(keys.named("indexes"));
+        for id in beside.values().flatten() {
+            command.arg(kept::number(*id));
+        }
+    }
+}
+
+fn read_records(beside: Beside, mut records: Answers) -> Result<Kept> {
+    let mut read = |id: &IndexId| kept::read(*id, &records.some_bytes()?);
+    let mut kept = Kept::new();
+    for (namespace, ids) in beside {
+        kept.insert(namespace, ids.iter().map(&mut read).collect::<Result<_>>()?);
+    }
+    Ok(kept)
+}
+
+impl Look<'_> {
+    fn slot(&self) -> Result<Slot> {
+        let Some(bytes) = &self.found else { return Ok(Slot::default()) };
+        let read = if self.is_whole { entry::read } else { entry::glance };
+        let entry = read(self.address.clone(), bytes.clone())?;
+        let bytes = entry::counted(self.address, bytes)?;
+        let stood_expiring = entry.expires_at.is_some();
+        Ok(Slot { stored: Some(Stored { entry, bytes, stands: true }), stood: true, stood_expiring, changed: false })
+    }
 }
 
 impl<'a> Wanted<'a> {
@@ -157,142 +219,64 @@ impl<'a> Wanted<'a> {
         }
         Self {
             ids: commits.iter().map(|commit| commit.id).collect(),
-            addresses: addresses.into_iter().collect(),
+            looks: addresses
+                .into_iter()
+                .map(|(address, whole)| Look { address, whole, is_whole: false, found: None })
+                .collect(),
             namespaces: namespaces.into_iter().collect(),
             unchanged,
         }
     }
 
-    fn call(&self, session: &Session) -> Call {
-        let mut call = session.function("gather").number(self.ids.len());
-        self.ids.iter().for_each(|id| call.push(id.as_bytes()));
-        call = call.number(self.addresses.len());
-        for (address, whole) in &self.addresses {
-            call = call.arg(whole.arg()).arg(member(address));
+    /// Asks for all of it, and for the records of the indexes that are thought to be there.
+    fn trip(&mut self, session: &Session, keys: &Keys, guess: &Beside) -> Trip {
+        let mut trip = session.watch();
+        trip.command("GET").arg(session.state());
+        trip.command("HGETALL").arg(keys.named("floors"));
+        let receipts = trip.command("HMGET").arg(keys.named("receipts"));
+        for id in &self.ids {
+            receipts.arg(id.as_bytes());
         }
-        call = call.number(self.namespaces.len());
-        self.namespaces.iter().for_each(|namespace| call.push(namespace.as_str()));
-        call
-    }
-}
-
-/// Looks at the past as of one state.
-struct Eye<'a> {
-    session: &'a Session,
-    state: &'a [u8],
-}
-
-impl Eye<'_> {
-    /// What a function answers; `None` when the state is no longer the same.
-    async fn ask(&self, call: Call) -> Attempt<Option<Answers>> {
-        let mut answers = self.session.ask(&call).await?;
-        let same = answers.some_bytes()? == self.state;
-        Ok(same.then_some(answers))
-    }
-
-    async fn past(&self, one: &Unchanged<'_>, head: &Head, floors: &Floors) -> Attempt<Option<Past>> {
-        let oldest = floors.oldest_of(head.oldest, std::slice::from_ref(one.range));
-        // Where the answer is clear without looking, nobody looks.
-        if one.range.is_empty() || one.since < oldest {
-            return Ok(Some(Past::default()));
-        }
-        // Those before it in the group may yet make the revision that it names.
-        let changed = match one.since >= head.revision {
-            true => None,
-            false => match self.changed(one.range, one.since).await? {
-                Some(changed) => changed,
-                None => return Ok(None),
-            },
-        };
-        let Some(expiring) = self.expiring(one).await? else { return Ok(None) };
-        Ok(Some(Past { changed, expiring }))
-    }
-
-    /// The first revision after `since` that changed something in `range`.
-    async fn changed(&self, range: &Range, since: Revision) -> Attempt<Option<Option<Revision>>> {
-        let (from, to) = bounds(range);
-        let (log_from, log_to) = (layout::after(since), b"+".to_vec());
-        if range.is_one_key() {
-            let member = &from[1..];
-            let first = layout::row(member, Place { revision: since.next(), ordinal: 0 });
-            let from = [b"[", &*first].concat();
-            return self.in_history(from, &to, since, 1).await;
-        }
-        let call = self.session.function("measure").arg(&log_from).arg(&log_to).arg(&from).arg(&to);
-        let Some(mut counts) = self.ask(call).await? else { return Ok(None) };
-        let (in_log, in_history) = (counts.number()?, counts.number()?);
-        match in_log <= in_history {
-            true => self.in_log(log_from, &(from, to)).await,
-            false => self.in_history(from, &to, since, PAGE_ROWS).await,
-        }
-    }
-
-    async fn in_log(&self, mut log_from: Vec<u8>, (from, to): &(Vec<u8>, Vec<u8>)) -> Attempt<Option<Option<Revision>>> {
-        loop {
-            let call = self.session.function("records").arg(&log_from).arg("+").flag(false).number(PAGE_ROWS);
-            let Some(mut answers) = self.ask(call).await? else { return Ok(None) };
-            answers.list()?;
-            let rows = answers.list()?.all_bytes()?;
-            for row in &rows {
-                let line = Line::read(row)?;
-                if line.member >= &from[1..] && (to == b"+" || line.member < &to[1..]) {
-                    return Ok(Some(Some(line.place.revision)));
+        if !self.namespaces.is_empty() {
+            for hash in ["usage", "indexed"] {
+                let fields = trip.command("HMGET").arg(keys.named(hash));
+                for namespace in &self.namespaces {
+                    fields.arg(namespace.as_str());
                 }
             }
-            match rows.last().filter(|_| rows.len() >= PAGE_ROWS) {
-                Some(last) => log_from = [b"(", &**last].concat(),
-                None => return Ok(Some(None)),
-            }
         }
+        ask_for(&mut trip, keys, guess);
+        for look in &mut self.looks {
+            look.is_whole = look.whole.is_needed(guess.contains_key(&look.address.namespace));
+            let entry = keys.entry_at(look.address);
+            match look.is_whole {
+                true => trip.command("GET").arg(entry),
+                false => trip.command("GETRANGE").arg(entry).arg(0).arg(GLANCE - 1),
+            };
+        }
+        trip
     }
 
-    async fn in_history(
-        &self,
-        mut from: Vec<u8>,
-        to: &[u8],
-        since: Revision,
-        limit: usize,
-    ) -> Attempt<Option<Option<Revision>>> {
-        let mut first: Option<Revision> = None;
-        loop {
-            let call = self.session.function("history").arg(&from).arg(to).flag(false).number(limit);
-            let Some(mut answers) = self.ask(call).await? else { return Ok(None) };
-            answers.list()?;
-            let rows = answers.list()?.all_bytes()?;
-            for row in &rows {
-                let (_, Place { revision, .. }) = layout::read_row(row)?;
-                if revision > since && first.is_none_or(|first| revision < first) {
-                    first = Some(revision);
-                }
+    /// Asks for what there is more of than was asked for at first; for which of the looks.
+    fn rest(&mut self, trip: &mut Trip, keys: &Keys, beside: &Beside) -> Result<Vec<usize>> {
+        let mut more = Vec::new();
+        for (index, look) in self.looks.iter_mut().enumerate() {
+            // A part of what is not there is nothing, but not none.
+            if !look.is_whole {
+                look.found = look.found.take().filter(|found| !found.is_empty());
             }
-            match rows.last().filter(|_| rows.len() >= limit && limit > 1) {
-                Some(last) => from = [b"(", &**last].concat(),
-                None => return Ok(Some(first)),
+            let Some(found) = look.found.as_ref().filter(|_| !look.is_whole) else { continue };
+            let ahead = entry::ahead(found)?;
+            if look.whole.is_needed(beside.contains_key(&look.address.namespace)) {
+                look.is_whole = true;
+                trip.command("GET").arg(keys.entry_at(look.address));
+            } else if ahead > found.len() {
+                trip.command("GETRANGE").arg(keys.entry_at(look.address)).arg(0).arg(ahead - 1);
+            } else {
+                continue;
             }
+            more.push(index);
         }
-    }
-
-    /// The addresses of a range that expire between the two moments.
-    async fn expiring(&self, one: &Unchanged<'_>) -> Attempt<Option<Vec<Address>>> {
-        let (mut found, mut passed, mut namespace) = (Vec::new(), 0, None);
-        if one.earlier >= one.later {
-            return Ok(Some(found));
-        }
-        loop {
-            let call = self.session.function("expiring").arg(format!("({}", one.earlier.as_millis()));
-            let call = call.number(one.later.as_millis()).number(passed).number(PAGE_ROWS);
-            let Some(mut answers) = self.ask(call).await? else { return Ok(None) };
-            let members = answers.list()?.all_bytes()?;
-            passed += members.len();
-            for member in &members {
-                let address = address_like(member, &mut namespace)?;
-                if one.range.contains(&address) {
-                    found.push(address);
-                }
-            }
-            if members.len() < PAGE_ROWS {
-                return Ok(Some(found));
-            }
-        }
+        Ok(more)
     }
 }

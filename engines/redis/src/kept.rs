@@ -3,6 +3,11 @@
 //! A record is its state in one letter, then three parts with a NUL behind each, and its definition in JSON: the namespace, and
 //! while it is being built the last key that was looked at and how many were. The functions at the server read its beginning.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
 use larder_core::{
     Index, Key, Namespace, Result,
     index::{IndexId, IndexState, IndexStatus},
@@ -17,6 +22,33 @@ const DROPPED: char = 'd';
 /// The number of an index as it stands in names.
 pub(crate) fn number(id: IndexId) -> String {
     id.0.to_string()
+}
+
+/// The numbers of the indexes of a namespace.
+pub(crate) fn numbers(text: &[u8]) -> Vec<IndexId> {
+    String::from_utf8_lossy(text).split(' ').filter_map(|id| id.parse().ok()).map(IndexId).collect()
+}
+
+/// Which indexes namespaces had when a group of commits last looked.
+///
+/// A guess, and nothing hangs on it: with it, their records are asked for in the same trip as whether it is right.
+#[derive(Debug, Default)]
+pub(crate) struct Guess(Mutex<HashMap<Namespace, Vec<IndexId>>>);
+
+impl Guess {
+    /// What is thought of those of `namespaces` that have some.
+    pub(crate) fn of(&self, namespaces: &[&Namespace]) -> HashMap<Namespace, Vec<IndexId>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |namespace: &&Namespace| known.get_key_value(*namespace).map(|(name, ids)| (name.clone(), ids.clone()));
+        if known.is_empty() { HashMap::new() } else { namespaces.iter().filter_map(of).collect() }
+    }
+
+    /// What was found of `namespaces`.
+    pub(crate) fn learn(&self, namespaces: &[&Namespace], found: &HashMap<Namespace, Vec<IndexId>>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        namespaces.iter().for_each(|namespace| drop(known.remove(*namespace)));
+        known.extend(found.iter().map(|(namespace, ids)| (namespace.clone(), ids.clone())));
+    }
 }
 
 /// The record of an index.

@@ -33,6 +33,7 @@ mod library;
 mod line;
 mod lineage;
 mod log;
+mod past;
 mod place;
 mod read;
 mod readers;

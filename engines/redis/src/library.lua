@@ -1,4 +1,4 @@
--- What is asked of a store in one step, and the one way in which it is changed.
+-- What is asked of a store in one step.
 --
 -- Nothing is decided here: what a check or a write means stands in Rust, once for all engines. Numbers of the store pass
 -- through as bytes, because Lua's are doubles; only sizes, counts and milliseconds are reckoned with. Texts are never
@@ -6,8 +6,7 @@
 --
 -- KEYS[1] is the key of the state. Every other key has its name, but for the last five letters.
 
-local HEADER = 48 -- bytes of an entry before its encodings, as in entry.rs
-local GLANCE = 256 -- enough of most entries to hold all but the value
+local HEADER = 52 -- bytes of an entry before its encodings, as in entry.rs
 local BATCH = 512
 
 local function named(keys, name)
@@ -16,27 +15,6 @@ end
 
 local function state(keys)
   return redis.call('GET', keys[1])
-end
-
--- How many bytes of an entry come before its value, from its first 48.
-local function ahead(header)
-  local a, b, c, d, e, f = string.byte(header, 43, 48)
-  return HEADER + a * 256 + b + ((c * 256 + d) * 256 + e) * 256 + f
-end
-
--- An entry without its value, and how many bytes it has with it.
-local function glance(key)
-  local head = redis.call('GETRANGE', key, 0, GLANCE - 1)
-  if #head < HEADER then
-    return false, 0
-  end
-  local wanted = ahead(head)
-  if wanted > #head then
-    head = redis.call('GETRANGE', key, 0, wanted - 1)
-  else
-    head = string.sub(head, 1, wanted)
-  end
-  return head, redis.call('STRLEN', key)
 end
 
 -- The records of the indexes of a namespace, each behind its number.
@@ -53,57 +31,9 @@ local function floors(keys)
   return redis.call('HGETALL', named(keys, 'floors'))
 end
 
--- What is remembered of ids, what is stored at addresses (0 without values, 1 whole, 2 whole where the namespace has indexes),
--- what namespaces take; then how far the log reaches back for some, and the indexes of these namespaces.
-local function gather(keys, args)
-  local at = 1
-  local function list(width, each)
-    local count, answers = tonumber(args[at]), {}
-    at = at + 1
-    for _ = 1, count do
-      each(answers, args[at], args[at + 1])
-      at = at + width
-    end
-    return answers
-  end
-  local receipts, entries, usage = named(keys, 'receipts'), named(keys, 'e:'), named(keys, 'usage')
-  local is_indexed, indexed = {}, redis.call('EXISTS', named(keys, 'indexed')) == 1 and named(keys, 'indexed')
-  local function is_whole(how, member)
-    if how ~= '2' or not indexed then
-      return how == '1'
-    end
-    local namespace = string.match(member, '^[^%z]*')
-    if is_indexed[namespace] == nil then
-      is_indexed[namespace] = redis.call('HEXISTS', indexed, namespace) == 1
-    end
-    return is_indexed[namespace]
-  end
-  local function remembered()
-    local count, first = tonumber(args[1]), at + 1
-    at = first + count
-    return count > 0 and redis.call('HMGET', receipts, unpack(args, first, at - 1)) or {}
-  end
-  local function entry(answers, whole, member)
-    local key, found, size = entries .. member, nil, nil
-    if is_whole(whole, member) then
-      found = redis.call('GET', key)
-      size = found and #found or 0
-    else
-      found, size = glance(key)
-    end
-    answers[#answers + 1] = found
-    answers[#answers + 1] = size
-  end
-  local indexes = {}
-  local function taken(answers, namespace)
-    answers[#answers + 1] = redis.call('HGET', usage, namespace)
-    if indexed then
-      for _, part in ipairs(records_of(keys, namespace)) do
-        indexes[#indexes + 1] = part
-      end
-    end
-  end
-  return { state(keys), remembered(), list(2, entry), list(1, taken), floors(keys), indexes }
+-- namespaces: what each takes.
+local function usage(keys, args)
+  return { state(keys), #args > 0 and redis.call('HMGET', named(keys, 'usage'), unpack(args)) or {} }
 end
 
 -- from, to, whether backwards, limit, now, whether with entries, bytes at most: a page of the order.
@@ -429,62 +359,11 @@ local function ids(keys, args)
   return { state(keys), redis.call('ZSCORE', named(keys, 'latest'), 'id') or '0', more, old }
 end
 
--- Every command that may stand in a change.
-local COMMANDS = {
-  { 'MSET', 'e:', 'x' },
-  { 'RENAME', 'e:', 'b:' },
-  { 'UNLINK', 'e:', 'b:' },
-  { 'ZADD', 'order', '0', 'x' },
-  { 'ZREM', 'order', 'x' },
-  { 'HSET', 'usage', 'x', 'x' },
-  { 'HDEL', 'usage', 'x' },
-  { 'ZPOPMIN', 'i:1', '1' },
-}
-
--- The state as it has to be ('' for none) and as it becomes; how many entries go into the log as they stand, each with
--- its place there; then commands, each with the number of its words.
---
--- A function that fails half-way is not rolled back. So whatever could fail is tried first, and an answer of 0 or an error
--- says that nothing has been changed.
-local function write(keys, args)
-  if (state(keys) or '') ~= args[1] then
-    return 0
-  end
-  for _, command in ipairs(COMMANDS) do
-    local words = { command[1], named(keys, command[2]), unpack(command, 3) }
-    if command[1] == 'RENAME' or command[1] == 'UNLINK' then
-      words[3] = named(keys, command[3])
-    end
-    if not redis.acl_check_cmd(unpack(words)) then
-      return redis.error_reply('NOPERM the user may not run ' .. command[1] .. ' on the keys of the store')
-    end
-  end
-  local entries, befores, moved = named(keys, 'e:'), named(keys, 'b:'), tonumber(args[3])
-  for index = 1, moved do
-    if redis.call('EXISTS', entries .. args[2 + 2 * index]) == 0 then
-      return redis.error_reply('LARDERDAMAGED an entry is gone')
-    end
-  end
-
-  -- Nothing below can be refused.
-  redis.call('SET', keys[1], args[2])
-  for index = 1, moved do
-    redis.call('RENAME', entries .. args[2 + 2 * index], befores .. args[3 + 2 * index])
-  end
-  local at = 4 + 2 * moved
-  while at <= #args do
-    local words = tonumber(args[at])
-    redis.call(unpack(args, at + 1, at + words))
-    at = at + words + 1
-  end
-  return 1
-end
-
 local function reads(name, callback)
   redis.register_function({ function_name = LIBRARY .. '_' .. name, callback = callback, flags = { 'no-writes' } })
 end
 
-reads('gather', gather)
+reads('usage', usage)
 reads('scan', scan)
 reads('count', count)
 reads('stale', stale)
@@ -501,4 +380,3 @@ reads('walk', walk)
 reads('estimate', estimate)
 reads('rows', rows)
 reads('ids', ids)
-redis.register_function({ function_name = LIBRARY .. '_write', callback = write })

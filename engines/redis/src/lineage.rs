@@ -56,16 +56,16 @@ pub(crate) async fn notice_lost_past(session: &Session, life: &Life) -> Result<(
         }
         let anew = Head { tick: head.tick + 1, lineage: life.lineage(), life: life.mark(), ..head };
         // When somebody was faster, what stands there now is looked at again.
-        session.write(&session.writing().arg(&state).arg(anew.write()).arg("0")).await?;
+        session.write(session.change(&anew)).await?;
     }
 }
 
-/// The bytes of the state, if there is one.
+/// The bytes of the state, if there is one; it is watched from then on.
 pub(crate) async fn read_state(session: &Session) -> Attempt<Option<bytes::Bytes>> {
     // One that is no string is answered as if it were not there, and not as an error.
-    let mut command = redis::cmd("MGET");
-    command.arg(session.state());
-    Ok(session.ask(&command.into()).await?.bytes()?)
+    let mut trip = session.watch();
+    trip.command("MGET").arg(session.state());
+    Ok(session.ask_all(&trip).await?.list()?.bytes()?)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(crate) async fn open(config: &RedisConfig, fresh: StoreId) -> Result<(StoreI
     if found.is_none() {
         let head = Head { life: server.life.mark(), ..Head::new(fresh) };
         // When somebody was faster, theirs is the store.
-        session.write(&session.writing().arg("").arg(head.write()).arg("0")).await.map_err(Error::from)?;
+        session.write(session.change(&head)).await.map_err(Error::from)?;
     }
     notice_lost_past(&session, &server.life).await?;
     let head = look(&session, &keys, config).await?.ok_or_else(|| corrupt("its state is gone"))?;

@@ -115,11 +115,10 @@ pub(crate) fn addresses(answers: Answers) -> Result<Vec<Address>> {
 }
 
 pub(crate) async fn usage(readers: &Readers, namespace: Namespace) -> Result<Snapshot<Usage>> {
-    let call = readers.function("gather").arg("0").arg("0").arg("1").arg(namespace.as_str());
+    let call = readers.function("usage").arg(namespace.as_str());
     let mut answers = readers.ask(true, call).await?;
     let revision = head(readers, &mut answers)?.revision;
-    let (_, _, mut usages) = (answers.list()?, answers.list()?, answers.list()?);
-    let value = usages.bytes()?.map_or(Ok(Usage::default()), |usage| read_usage(&usage))?;
+    let value = answers.list()?.bytes()?.map_or(Ok(Usage::default()), |usage| read_usage(&usage))?;
     Ok(Snapshot { revision, value })
 }
 

@@ -123,7 +123,7 @@ impl Readers {
             }
             match session.ask(&call).await {
                 Ok(answers) => return Ok(answers),
-                Err(Failure::Refused(error)) => return Err(error),
+                Err(Failure::Refused(error) | Failure::Torn(error)) => return Err(error),
                 Err(Failure::Lost(error)) => lost = Some(error),
             }
         }

@@ -10,11 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use larder_core::{Error, ErrorKind, Result};
-use redis::{AsyncConnectionConfig, Cmd, RedisError, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection};
 
 use crate::{
     config::RedisConfig,
-    error::{Attempt, Failure, corrupt, explain, unavailable},
+    error::{Attempt, Failure, corrupt, explain, torn, unavailable},
+    head::Head,
     library, runtime,
 };
 
@@ -71,17 +72,91 @@ impl Session {
     /// Runs a command.
     pub(crate) async fn run(&self, command: &Cmd) -> Attempt<Value> {
         let mut connection = self.connection.clone();
-        match runtime::within(connection.send_packed_command(command)).await? {
-            Ok(Value::ServerError(error)) => Err(RedisError::from(error).into()),
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                let failure = Failure::from(error);
-                if matches!(failure, Failure::Lost(_)) {
-                    // What was asked after this is not answered in time either.
-                    self.gone.store(true, Ordering::Release);
-                }
-                Err(failure)
+        told(self.heard(runtime::within(connection.send_packed_command(command)).await?)?)
+    }
+
+    /// What was answered, if anything was.
+    fn heard<T>(&self, answer: RedisResult<T>) -> Attempt<T> {
+        let failure = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(error) => Failure::from(error),
+        };
+        if matches!(failure, Failure::Lost(_)) {
+            // What was asked after this is not answered in time either.
+            self.gone.store(true, Ordering::Release);
+        }
+        Err(failure)
+    }
+
+    /// Runs commands one after the other; each is answered by itself, and may have been refused.
+    async fn run_all(&self, trip: &Trip) -> Attempt<Vec<Value>> {
+        let mut connection = self.connection.clone();
+        let Trip { commands, .. } = trip;
+        self.heard(runtime::within(connection.send_packed_commands(commands, 0, commands.len())).await?)
+    }
+
+    /// Asks several things in one trip, each of its own moment; brings the functions first where the server has not got them.
+    pub(crate) async fn ask_all(&self, trip: &Trip) -> Attempt<Answers> {
+        let mut answers = match answered(self.run_all(trip).await?) {
+            Err(Failure::Refused(error)) if is_missing(&error) => {
+                self.load().await?;
+                answered(self.run_all(trip).await?)?
             }
+            other => other?,
+        };
+        Ok(Answers(answers.split_off(trip.silent).into_iter()))
+    }
+
+    /// Commands to be sent in one trip.
+    pub(crate) fn trip(&self) -> Trip {
+        Trip { commands: redis::pipe(), silent: 0 }
+    }
+
+    /// The same, of which the first has the state watched: what [`write`](Self::write) is given afterwards happens only if
+    /// nobody has touched the state from then on.
+    pub(crate) fn watch(&self) -> Trip {
+        let mut trip = self.trip();
+        // Without `MULTI`, what is to happen whole would happen piece by piece. So whoever may not do that is told before
+        // there is anything to be done. What was watched before is forgotten with it.
+        trip.command("MULTI");
+        trip.command("DISCARD");
+        trip.command("WATCH").arg(&*self.state);
+        trip.silent = 3;
+        trip
+    }
+
+    /// Calls a function that reads, with the state watched from just before.
+    pub(crate) async fn ask_watched(&self, call: Call) -> Attempt<Answers> {
+        let mut trip = self.watch();
+        trip.call(call);
+        Ok(self.ask_all(&trip).await?.list()?)
+    }
+
+    /// A change that makes `head` the state, to be filled with what else it does and given to [`write`](Self::write).
+    pub(crate) fn change(&self, head: &Head) -> Trip {
+        let mut trip = self.trip();
+        trip.command("MULTI");
+        trip.command("SET").arg(&*self.state).arg(head.write());
+        trip
+    }
+
+    /// Makes a change, whole or not at all; whether nobody has touched the state since it was watched over this connection.
+    /// Over any other, and later, it would not be the same: the server forgets with a connection what was watched over it.
+    pub(crate) async fn write(&self, mut change: Trip) -> Attempt<bool> {
+        change.command("EXEC");
+        let mut answers = self.run_all(&change).await?;
+        match answers.pop() {
+            Some(Value::Nil) => Ok(false),
+            Some(Value::Array(done)) => whole(done),
+            // It was not even begun, and what was to wait for its end has not waited.
+            Some(Value::ServerError(_)) if matches!(answers.first(), Some(Value::ServerError(_))) => whole(answers),
+            // Nothing happens if one of the commands was refused when it came. The first of them says why.
+            Some(aborted @ Value::ServerError(_)) => {
+                answers.push(aborted);
+                answered(answers)?;
+                Err(odd().into())
+            }
+            _ => Err(odd().into()),
         }
     }
 
@@ -89,14 +164,6 @@ impl Session {
     pub(crate) async fn ask(&self, call: &Call) -> Attempt<Answers> {
         match self.call(call).await? {
             Value::Array(answers) => Ok(Answers(answers.into_iter())),
-            _ => Err(odd().into()),
-        }
-    }
-
-    /// Calls the function that writes; whether it did.
-    pub(crate) async fn write(&self, call: &Call) -> Attempt<bool> {
-        match self.call(call).await? {
-            Value::Int(done) => Ok(done == 1),
             _ => Err(odd().into()),
         }
     }
@@ -113,11 +180,6 @@ impl Session {
         Call::reading(name, &self.state)
     }
 
-    /// The function that writes.
-    pub(crate) fn writing(&self) -> Call {
-        Call::new("FCALL", "write", &self.state)
-    }
-
     pub(crate) fn state(&self) -> &str {
         &self.state
     }
@@ -132,11 +194,7 @@ impl From<Cmd> for Call {
 impl Call {
     /// A function that reads, over the store with this key of its state.
     pub(crate) fn reading(name: &str, state: &str) -> Self {
-        Self::new("FCALL_RO", name, state)
-    }
-
-    fn new(command: &str, name: &str, state: &str) -> Self {
-        let mut command = redis::cmd(command);
+        let mut command = redis::cmd("FCALL_RO");
         command.arg(format!("{}_{name}", *library::NAME)).arg(1).arg(state);
         Self { command }
     }
@@ -156,6 +214,53 @@ impl Call {
 
     pub(crate) fn flag(self, flag: bool) -> Self {
         self.arg(if flag { "1" } else { "0" })
+    }
+}
+
+/// Commands that go in one trip.
+pub(crate) struct Trip {
+    commands: Pipeline,
+    /// How many of the first are answered with nothing that anybody wants to know.
+    silent: usize,
+}
+
+impl Trip {
+    /// One more command, to be given its words.
+    pub(crate) fn command(&mut self, name: &str) -> &mut Pipeline {
+        self.commands.cmd(name)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    fn call(&mut self, call: Call) {
+        self.commands.add_command(call.command);
+    }
+}
+
+/// The answer, if it is none that refuses.
+fn told(answer: Value) -> Attempt<Value> {
+    match answer {
+        Value::ServerError(error) => Err(RedisError::from(error).into()),
+        answer => Ok(answer),
+    }
+}
+
+/// The answers, if none refuses; else why the first does.
+fn answered(answers: Vec<Value>) -> Attempt<Vec<Value>> {
+    answers.into_iter().map(told).collect()
+}
+
+/// Whether all of a change was made, of which these are the answers. Commands are refused when they come, before anything
+/// happens; so all of it is, or somebody has changed the rights or the data of the store behind our back.
+fn whole(done: Vec<Value>) -> Attempt<bool> {
+    let refused = done.iter().filter(|answer| matches!(answer, Value::ServerError(_))).count();
+    let is_torn = refused < done.len();
+    match answered(done) {
+        Ok(_) => Ok(true),
+        Err(Failure::Refused(error)) if is_torn => Err(Failure::Torn(torn(&error))),
+        Err(failure) => Err(failure),
     }
 }
 

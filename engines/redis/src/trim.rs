@@ -59,7 +59,11 @@ struct Eye<'a> {
 impl Eye<'_> {
     /// What a function answers behind the state; `None` when the state is another than before.
     async fn ask(&mut self, call: Call) -> Attempt<Option<Answers>> {
-        let mut answers = self.session.ask(&call).await?;
+        // What is asked first is asked with the state watched, so that what comes of it happens only in this one.
+        let mut answers = match self.state {
+            None => self.session.ask_watched(call).await?,
+            Some(_) => self.session.ask(&call).await?,
+        };
         let state = answers.some_bytes()?;
         let same = self.state.as_ref().is_none_or(|before| *before == state);
         self.state = Some(state);
@@ -102,8 +106,7 @@ async fn everywhere(seat: &Seat, task: &Task) -> Attempt<Tried<Step>> {
     if anew == head && rows.is_empty() && ids == 0 {
         return Ok(Tried::Done(done));
     }
-    let state = eye.state.unwrap_or_default();
-    seat.apply(change, &state, anew, done).await
+    seat.apply(change, anew, done).await
 }
 
 /// Looks at some changes of `namespace` in the order of keys, the only one in which they stand together, and forgets those
@@ -147,8 +150,7 @@ async fn in_namespace(seat: &Seat, task: &Task, namespace: &Namespace) -> Attemp
     if !raised && rows.is_empty() {
         return Ok(Tried::Done(done));
     }
-    let state = eye.state.unwrap_or_default();
-    seat.apply(change, &state, anew, done).await
+    seat.apply(change, anew, done).await
 }
 
 /// Takes `rows` out of the log, and counts them off what the store and its namespaces take; `None` when the state is no
@@ -171,10 +173,10 @@ async fn forget(
         }
         head.changes = head.changes.saturating_sub(1);
     }
-    let mut call = eye.session.function("gather").arg("0").arg("0").number(bytes.len());
+    let mut call = eye.session.function("usage");
     bytes.keys().for_each(|namespace| call.push(namespace));
     let Some(mut answers) = eye.ask(call).await? else { return Ok(None) };
-    let (_, _, mut usages) = (answers.list()?, answers.list()?, answers.list()?);
+    let mut usages = answers.list()?;
     let mut counted = BTreeMap::new();
     for (namespace, bytes) in bytes {
         let before = usages.bytes()?.map_or(Ok(Usage::default()), |usage| read_usage(&usage))?;

@@ -12,16 +12,16 @@ use crate::{
     layout::{Keys, Place, member, row},
     line::Line,
     receipt,
-    session::{Call, Session},
+    session::{Session, Trip},
 };
 
-/// How many words a command has at most: Lua takes some thousands.
+/// How many words a command has at most: the server takes a million.
 const WORDS_MAX: usize = 1000;
 
 /// A change to be made: which entries go into the log as they stand, and commands.
 pub(crate) struct Change<'a> {
     keys: &'a Keys,
-    moved: Vec<(Vec<u8>, Vec<u8>)>,
+    moved: Vec<(Vec<u8>, Place)>,
     /// Commands that take many things, by the words before them.
     many: Vec<(Many, Vec<Vec<u8>>)>,
     /// The ids that are remembered.
@@ -134,24 +134,24 @@ impl<'a> Change<'a> {
         self.insert("ids", group, 0);
     }
 
-    /// The call that makes this change if the state is `state`, and `head` the next one.
-    pub(crate) fn call(mut self, session: &Session, state: &[u8], head: &Head) -> Call {
+    /// The commands that make this change, with `head` as the next state.
+    pub(crate) fn trip(mut self, session: &Session, head: &Head) -> Trip {
         self.insert_ids();
-        let mut call = session.writing().arg(state).arg(head.write()).number(self.moved.len());
+        let mut trip = session.change(head);
         for (member, place) in &self.moved {
-            call.push(member);
-            call.push(place);
+            trip.command("RENAME").arg(self.keys.entry(member)).arg(self.keys.before(*place));
         }
         for (Many { command, key, words }, things) in &self.many {
+            let key = key.as_ref().map(|key| self.keys.named(key));
             for part in things.chunks(WORDS_MAX / words * words) {
-                call = call.number(1 + usize::from(key.is_some()) + part.len()).arg(command);
-                if let Some(key) = key {
-                    call.push(self.keys.named(key));
+                let command = trip.command(command);
+                if let Some(key) = &key {
+                    command.arg(key);
                 }
-                part.iter().for_each(|word| call.push(word));
+                command.arg(part);
             }
         }
-        call
+        trip
     }
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn change<'a>(keeper: &'a Keeper, group: &Group) -> Change<'a> {
         change.insert("history", row(&member, line.place), 0);
         match &line.before {
             Before::Nothing => {}
-            Before::Standing => change.moved.push((member, line.place.bytes().to_vec())),
+            Before::Standing => change.moved.push((member, line.place)),
             Before::Entry(entry) => change.put(keeper.keys.before(line.place), entry::write(entry)),
         }
     }

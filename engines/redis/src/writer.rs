@@ -23,6 +23,7 @@ use crate::{
     gather::gather,
     head::Head,
     keeper::Keeper,
+    kept::Guess,
     lineage::Life,
     receipt, runtime,
     session::Session,
@@ -90,6 +91,7 @@ pub(crate) struct Seat {
     pub(crate) session: Session,
     life: Life,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) indexed: Guess,
 }
 
 /// Something that is read, decided and written.
@@ -137,7 +139,7 @@ impl Desk {
         }
         let keeper = self.keeper.clone();
         let (session, life) = keeper.session().await?;
-        Ok(self.seat.insert(Arc::new(Seat { session, life, keeper })).clone())
+        Ok(self.seat.insert(Arc::new(Seat { session, life, keeper, indexed: Guess::default() })).clone())
     }
 
     /// Decides and applies each commit; together with the others if that goes well, else each on its own, so that what
@@ -174,7 +176,8 @@ impl Desk {
                 }
             }
             Err(Ended::Nothing(Failure::Refused(_))) if commits.len() > 1 => return false,
-            Err(Ended::Nothing(Failure::Refused(error) | Failure::Lost(error))) => {
+            Err(Ended::Nothing(failure)) => {
+                let error = Error::from(failure);
                 indices.iter().for_each(|index| answers[*index] = Some(Err(again(&error))));
             }
             Err(Ended::Unknown(error)) => {
@@ -216,6 +219,8 @@ impl Desk {
                 Ok(Tried::Moved) => {
                     Failure::Refused(unavailable("others have been committing faster for too long; nothing was written"))
                 }
+                // To do again what was done by half would do that half twice.
+                Err(Failure::Torn(error)) => return Err(Ended::Unknown(error)),
                 Ok(Tried::Unknown(error)) => {
                     unknown = Some(again(&error));
                     Failure::Lost(error)
@@ -266,14 +271,14 @@ fn pause(times: u32) -> Duration {
 }
 
 impl Seat {
-    /// Makes `change` if the state is still `state`, and answers `done` if it was made.
-    pub(crate) async fn apply<T>(&self, change: Change<'_>, state: &[u8], head: Head, done: T) -> Attempt<Tried<T>> {
+    /// Makes `change` if nobody has touched the state since it was watched, and answers `done` if it was made.
+    pub(crate) async fn apply<T>(&self, change: Change<'_>, head: Head, done: T) -> Attempt<Tried<T>> {
         let head = Head { tick: head.tick + 1, life: self.life.mark(), ..head };
-        match self.session.write(&change.call(&self.session, state, &head)).await {
+        match self.session.write(change.trip(&self.session, &head)).await {
             Ok(true) => Ok(Tried::Done(done)),
             Ok(false) => Ok(Tried::Moved),
             Err(Failure::Lost(error)) => Ok(Tried::Unknown(error)),
-            Err(refused) => Err(refused),
+            Err(other) => Err(other),
         }
     }
 }
@@ -285,7 +290,7 @@ impl Work for Committing<'_> {
 
     async fn attempt(&self, seat: &Seat) -> Attempt<Tried<Self::Answer>> {
         let Self(commits) = self;
-        let Some(gathered) = gather(&seat.session, &seat.keeper, commits).await? else { return Ok(Tried::Moved) };
+        let Some(gathered) = gather(seat, commits).await? else { return Ok(Tried::Moved) };
         let (mut group, state) = (gathered.group, gathered.state);
         let mut before = group.can_claim().then(|| group.clone());
         let answers = loop {
@@ -304,7 +309,7 @@ impl Work for Committing<'_> {
         if change.words() > WORDS_MAX {
             return Err(Failure::Refused(Error::limit("it changes more rows of indexes than the server takes at once")));
         }
-        seat.apply(change, &state, group.head, answers).await
+        seat.apply(change, group.head, answers).await
     }
 }
 
@@ -316,11 +321,12 @@ impl Work for Resolving {
 
     async fn attempt(&self, seat: &Seat) -> Attempt<Tried<Resolution>> {
         let Self(id) = self;
-        let call = seat.session.function("gather").arg("1").arg(id.as_bytes()).arg("0").arg("0");
-        let mut answers = seat.session.ask(&call).await?;
-        let state = answers.some_bytes()?;
-        let head = seat.keeper.head(Some(&state))?;
-        if let Some(receipt) = answers.list()?.bytes()? {
+        let mut trip = seat.session.watch();
+        trip.command("GET").arg(seat.session.state());
+        trip.command("HGET").arg(seat.keeper.keys.named("receipts")).arg(id.as_bytes());
+        let mut answers = seat.session.ask_all(&trip).await?;
+        let head = seat.keeper.head(answers.bytes()?.as_deref())?;
+        if let Some(receipt) = answers.bytes()? {
             return Ok(Tried::Done(receipt::read(&receipt)?));
         }
         if id.made_at() < head.ids_since {
@@ -328,7 +334,7 @@ impl Work for Resolving {
         }
         let mut change = Change::new(&seat.keeper.keys);
         change.remember(*id, None);
-        seat.apply(change, &state, head, Resolution::Never).await
+        seat.apply(change, head, Resolution::Never).await
     }
 }
 

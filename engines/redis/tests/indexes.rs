@@ -239,3 +239,40 @@ fn commits_of_a_group_see_the_terms_of_those_before_them() {
     let keys: Vec<&str> = rows.iter().map(|(_, key)| key.as_str()).collect();
     assert_eq!(keys, ["d", "old", "b", "c"]);
 }
+
+/// A handle thinks of which indexes there are what it saw last. Others create and drop some meanwhile.
+#[test]
+fn indexes_of_another_handle_are_kept_from_the_next_commit_on() {
+    let url = place::fresh_at(&place::server());
+    let open = || block_on(place::open(&url)).expect("opens");
+    let (writing, other) = (open(), open());
+    let set = |key: &str, n: u32| {
+        let json = format!("{{\"a\":{n},\"b\":{}}}", n + 1);
+        let answers = block_on(writing.commit(vec![commit(vec![put(key, &json, None)], NOW)]));
+        assert!(matches!(answers[..], [Ok(Outcome::Committed(_))]), "{answers:?}");
+    };
+    let create = |path: &str| {
+        let id = block_on(kept(&other).create(Namespace::default(), Index::on(path).expect("a path"))).expect("creates").id;
+        let built = block_on(kept(&other).advance(id, 100, NOW)).expect("moves on");
+        assert_eq!(built.map(|status| status.state), Some(IndexState::Ready));
+        id
+    };
+    let rows = |id: IndexId| -> Vec<String> {
+        let walked = block_on(kept(&other).walk(whole(id))).expect("walks").expect("is ready");
+        walked.value.items.iter().map(|(_, entry)| entry.address.key.to_string()).collect()
+    };
+    set("x", 5);
+    let a = create("a");
+    // The row of what it replaces goes, though nobody has told the handle of the index.
+    set("x", 7);
+    set("y", 6);
+    assert_eq!(rows(a), ["y", "x"]);
+    // Beside one that it knows.
+    let b = create("b");
+    set("y", 8);
+    assert_eq!((rows(a), rows(b)), (vec!["x".into(), "y".into()], vec!["x".into(), "y".into()]));
+    assert!(block_on(kept(&other).drop(a)).expect("drops"));
+    assert_eq!(block_on(kept(&other).advance(a, 100, NOW)).expect("removes"), None);
+    set("y", 1);
+    assert_eq!(rows(b), ["y", "x"]);
+}

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_lite::future::{block_on, poll_once};
 use futures_util::future::join_all;
 use larder_core::{
-    Action, Address, Commit, CommitId, Engine as _, Entry, Key, MetadataChange, Namespace, Range, Result, Snapshot,
-    Timestamp, Value, Write, engine::EngineStatus,
+    Action, Address, Commit, CommitId, Engine as _, Entry, Key, Metadata, MetadataChange, Namespace, Range, Result,
+    Snapshot, Timestamp, Value, Write, engine::EngineStatus,
 };
 use larder_redis::RedisEngine;
 use place::{fresh_at, open};
@@ -70,6 +70,33 @@ fn gets_at_the_same_time_each_get_their_own() {
             check(n, read);
         }
     }
+}
+
+/// Most entries show all but their value at a glance. One with long metadata does not, and nothing of it is lost when it is
+/// replaced; nor is what it weighs, whether its value is long or short.
+#[test]
+fn what_is_more_than_a_glance_is_replaced_like_anything_else() {
+    let engine = engine();
+    let long = Metadata::parse(format!("{{\"note\":\"{}\"}}", "x".repeat(5000)).as_bytes()).expect("valid");
+    let write = |key: &str, value: &str, metadata| {
+        let value = Value::opaque(value.to_owned());
+        Write { address: at(key), action: Action::Put { value, expires_at: None, metadata } }
+    };
+    let told = || {
+        let EngineStatus { entries, bytes, log_bytes, .. } = block_on(engine.status(moment(0))).expect("answers");
+        (entries, bytes, log_bytes)
+    };
+    commit(
+        &engine,
+        1,
+        vec![write("a", "v", MetadataChange::Replace(long.clone())), write("b", &"v".repeat(9000), MetadataChange::Keep)],
+    );
+    let (a, b, keys) = (1 + 1 + long.len() as u64, 1 + 9000, 2);
+    assert_eq!(told(), (2, a + b, keys));
+    commit(&engine, 2, vec![write("a", "w", MetadataChange::Keep), write("b", "w", MetadataChange::Keep)]);
+    assert_eq!(told(), (2, a + 2, keys + a + b));
+    let read = block_on(engine.get(vec![at("a")], moment(0))).expect("reads").value;
+    assert_eq!(read.into_iter().flatten().next().map(|entry| entry.metadata), Some(long));
 }
 
 /// Counting looks at everything that has expired and is still there. It does so in steps, and what it says is of one moment

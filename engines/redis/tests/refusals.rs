@@ -109,24 +109,46 @@ fn a_store_that_is_not_to_be_created_is_not() {
     block_on(RedisEngine::open(without, StoreId::from_bytes([2; 16]))).expect("is there");
 }
 
-/// A function of the server runs with the rights of who calls it. One that may not run a command would fail in the middle
-/// of a change, and nothing takes the first half back.
+/// What cannot be done whole is not begun, whichever of its commands it is that the user may not run. Rights are taken from
+/// whoever is at work already.
 #[test]
 fn a_user_who_may_not_do_all_of_it_does_none_of_it() {
     let server = Server::start().expect("a server starts");
     let url = fresh_at(&server.url());
     let admin = place::store(block_on(open(&url)).expect("opens"), 1);
-    block_on(admin.set("k", "v1").into_future()).expect("sets");
-    let user = "ACL SETUSER ann on >pw ~{*}:* &* +@all -rename -acl";
-    assert_eq!(server.ask(user).expect("answers"), "+OK");
+    block_on(admin.set("k", "v").into_future()).expect("sets");
+    let user = |rights: &str| assert_eq!(server.ask(&format!("ACL SETUSER ann {rights}")).expect("answers"), "+OK");
+    user("on >pw ~{*}:* &* +@all -acl");
     let own = url.replace(&format!(":{PASSWORD}"), "ann:pw");
-    let ann = place::store(block_on(open(&own)).expect("reads"), 2);
-    assert_eq!(block_on(ann.count(larder_core::Select::all())).ok(), Some(1));
-    let error = block_on(ann.set("k", "v2").into_future()).expect_err("may not");
-    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
-    let found = block_on(admin.get("k")).expect("reads").expect("is there");
-    assert_eq!((found.version.get(), &found.value.bytes()[..]), (1, &b"v1"[..]), "nothing was written");
-    assert_eq!(block_on(admin.set("k", "v3").into_future()).expect("sets").version.get(), 2);
+    let ann = place::store(block_on(open(&own)).expect("opens"), 2);
+    for (round, command) in ["rename", "mset", "multi", "discard", "watch", "exec"].into_iter().enumerate() {
+        let version = 2 * round as u64 + 2;
+        assert_eq!(block_on(ann.set("k", "v").into_future()).expect("sets").version.get(), version);
+        user(&format!("-{command}"));
+        let error = block_on(ann.set("k", "w").into_future()).expect_err("may not");
+        assert_eq!(error.kind(), ErrorKind::Denied, "{command}: {error}");
+        let found = block_on(admin.get("k")).expect("reads").expect("is there");
+        assert_eq!((found.version.get(), &found.value.bytes()[..]), (version, &b"v"[..]), "{command}: nothing was written");
+        assert_eq!(block_on(admin.set("k", "v").into_future()).expect("sets").version.get(), version + 1);
+        user(&format!("+{command}"));
+    }
+}
+
+/// The server does not take back the first half of a change when somebody else's key stands in the way of the second. Then
+/// nobody may be told that nothing happened, and it must not happen again.
+#[test]
+fn a_change_that_was_made_by_half_is_neither_denied_nor_made_twice() {
+    let server = Server::start().expect("a server starts");
+    let url = format!("{}?prefix=a", server.url());
+    let store = place::store(block_on(open(&url)).expect("opens"), 1);
+    block_on(store.set("k", "v1").into_future()).expect("sets");
+    for command in ["DEL {a}:order", "SET {a}:order x"] {
+        assert!(!server.ask(command).expect("answers").starts_with('-'), "{command}");
+    }
+    let error = block_on(store.set("l", "v1").into_future()).expect_err("half of it was refused");
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    let found = block_on(store.get("l")).expect("reads").expect("a half of it was made");
+    assert_eq!((found.version.get(), found.revision.get()), (1, 2));
 }
 
 /// Whoever may not use the keys of other stores does not need to.
