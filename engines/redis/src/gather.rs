@@ -3,7 +3,10 @@
 //! The state is asked for first and last. Where it is the same, everything between was read of one moment; and it is watched,
 //! so what is written afterwards is written of that moment, or not at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -39,9 +42,16 @@ struct Wanted<'a> {
 struct Look<'a> {
     address: &'a Address,
     whole: Whole,
-    /// Whether it was asked for with its value.
-    is_whole: bool,
+    asked: Asked,
     found: Option<Bytes>,
+}
+
+/// What was asked of an entry so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    Beginning,
+    Everything,
 }
 
 /// When the value of an entry is looked at: every reason for it is greater than those that are less.
@@ -73,6 +83,27 @@ pub(crate) struct Gathered {
     pub(crate) state: Bytes,
 }
 
+/// How many groups in a row have met no entry at any of their addresses.
+///
+/// Those who only add entries are asked in one word whether there are any, which costs the server least. Somebody who does
+/// not pays for it with one trip, once in a while.
+#[derive(Debug, Default)]
+pub(crate) struct Unmet(AtomicU32);
+
+impl Unmet {
+    /// With so many, the next is expected to meet none, either.
+    const ENOUGH: u32 = 16;
+
+    fn is_expected(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= Self::ENOUGH
+    }
+
+    fn learn(&self, met: bool) {
+        let unmet = if met { 0 } else { self.0.load(Ordering::Relaxed).saturating_add(1) };
+        self.0.store(unmet, Ordering::Relaxed);
+    }
+}
+
 /// Reads what `commits` look at; `None` when something was changed between two questions.
 pub(crate) async fn gather(seat: &Seat, commits: &[&Commit]) -> Attempt<Option<Gathered>> {
     let Seat { session, keeper, .. } = seat;
@@ -80,6 +111,11 @@ pub(crate) async fn gather(seat: &Seat, commits: &[&Commit]) -> Attempt<Option<G
     let mut wanted = Wanted::of(commits);
     let guess = seat.indexed.of(&wanted.namespaces);
     let mut trip = wanted.trip(session, keys, &guess);
+    let only_whether = seat.unmet.is_expected() && !wanted.looks.is_empty();
+    let asked = match only_whether {
+        true => wanted.ask_whether_any(&mut trip, keys),
+        false => wanted.ask(&mut trip, keys, &guess)?,
+    };
     trip.command("GET").arg(session.state());
     let mut answers = session.ask_all(&trip).await?;
 
@@ -117,33 +153,42 @@ pub(crate) async fn gather(seat: &Seat, commits: &[&Commit]) -> Attempt<Option<G
         }
     }
     let mut records = if guess.is_empty() { None } else { Some(answers.list()?) };
-    for look in &mut wanted.looks {
-        look.found = answers.bytes()?;
+    if only_whether && answers.number()? == 0 {
+        wanted.looks.iter_mut().for_each(|look| look.asked = Asked::Everything);
     }
+    wanted.hear(asked, &mut answers)?;
     if answers.some_bytes()? != state {
         return Ok(None);
     }
 
-    let mut rest = session.trip();
-    let is_right = beside == guess;
+    let mut is_right = beside == guess;
     if !is_right {
         seat.indexed.learn(&wanted.namespaces, &beside);
         records = None;
-        ask_for(&mut rest, keys, &beside);
     }
-    let more = wanted.rest(&mut rest, keys, &beside)?;
-    if !rest.is_empty() {
-        rest.command("GET").arg(session.state());
-        let mut answers = session.ask_all(&rest).await?;
-        if !is_right && !beside.is_empty() {
+    loop {
+        let mut trip = session.trip();
+        let asks_for_records = !is_right && !beside.is_empty();
+        if asks_for_records {
+            ask_for(&mut trip, keys, &beside);
+        }
+        is_right = true;
+        let asked = wanted.ask(&mut trip, keys, &beside)?;
+        if trip.is_empty() {
+            break;
+        }
+        trip.command("GET").arg(session.state());
+        let mut answers = session.ask_all(&trip).await?;
+        if asks_for_records {
             records = Some(answers.list()?);
         }
-        for index in more {
-            wanted.looks[index].found = answers.bytes()?;
-        }
+        wanted.hear(asked, &mut answers)?;
         if answers.some_bytes()? != state {
             return Ok(None);
         }
+    }
+    if !wanted.looks.is_empty() {
+        seat.unmet.learn(wanted.looks.iter().any(|look| look.found.is_some()));
     }
     if let Some(records) = records {
         group.indexes = read_records(beside, records)?.into();
@@ -182,7 +227,7 @@ fn read_records(beside: Beside, mut records: Answers) -> Result<Kept> {
 impl Look<'_> {
     fn slot(&self) -> Result<Slot> {
         let Some(bytes) = &self.found else { return Ok(Slot::default()) };
-        let read = if self.is_whole { entry::read } else { entry::glance };
+        let read = if self.asked == Asked::Everything { entry::read } else { entry::glance };
         let entry = read(self.address.clone(), bytes.clone())?;
         let bytes = entry::counted(self.address, bytes)?;
         let stood_expiring = entry.expires_at.is_some();
@@ -221,15 +266,15 @@ impl<'a> Wanted<'a> {
             ids: commits.iter().map(|commit| commit.id).collect(),
             looks: addresses
                 .into_iter()
-                .map(|(address, whole)| Look { address, whole, is_whole: false, found: None })
+                .map(|(address, whole)| Look { address, whole, asked: Asked::Nothing, found: None })
                 .collect(),
             namespaces: namespaces.into_iter().collect(),
             unchanged,
         }
     }
 
-    /// Asks for all of it, and for the records of the indexes that are thought to be there.
-    fn trip(&mut self, session: &Session, keys: &Keys, guess: &Beside) -> Trip {
+    /// Asks for all of it but the entries, and for the records of the indexes that are thought to be there.
+    fn trip(&self, session: &Session, keys: &Keys, guess: &Beside) -> Trip {
         let mut trip = session.watch();
         trip.command("GET").arg(session.state());
         trip.command("HGETALL").arg(keys.named("floors"));
@@ -246,37 +291,47 @@ impl<'a> Wanted<'a> {
             }
         }
         ask_for(&mut trip, keys, guess);
-        for look in &mut self.looks {
-            look.is_whole = look.whole.is_needed(guess.contains_key(&look.address.namespace));
-            let entry = keys.entry_at(look.address);
-            match look.is_whole {
-                true => trip.command("GET").arg(entry),
-                false => trip.command("GETRANGE").arg(entry).arg(0).arg(GLANCE - 1),
-            };
-        }
         trip
     }
 
-    /// Asks for what there is more of than was asked for at first; for which of the looks.
-    fn rest(&mut self, trip: &mut Trip, keys: &Keys, beside: &Beside) -> Result<Vec<usize>> {
-        let mut more = Vec::new();
-        for (index, look) in self.looks.iter_mut().enumerate() {
-            // A part of what is not there is nothing, but not none.
-            if !look.is_whole {
-                look.found = look.found.take().filter(|found| !found.is_empty());
-            }
-            let Some(found) = look.found.as_ref().filter(|_| !look.is_whole) else { continue };
-            let ahead = entry::ahead(found)?;
-            if look.whole.is_needed(beside.contains_key(&look.address.namespace)) {
-                look.is_whole = true;
-                trip.command("GET").arg(keys.entry_at(look.address));
-            } else if ahead > found.len() {
-                trip.command("GETRANGE").arg(keys.entry_at(look.address)).arg(0).arg(ahead - 1);
-            } else {
-                continue;
-            }
-            more.push(index);
+    /// Asks how many of the entries there are; of which of the looks that tells more: none.
+    fn ask_whether_any(&self, trip: &mut Trip, keys: &Keys) -> Vec<usize> {
+        let command = trip.command("EXISTS");
+        for look in &self.looks {
+            command.arg(keys.entry_at(look.address));
         }
-        Ok(more)
+        Vec::new()
+    }
+
+    /// Asks for as much of the entries as has to be known and is not known yet, as far as that shows; of which of the looks.
+    fn ask(&mut self, trip: &mut Trip, keys: &Keys, beside: &Beside) -> Result<Vec<usize>> {
+        let mut asked = Vec::new();
+        for (index, look) in self.looks.iter_mut().enumerate() {
+            let needs_value = look.whole.is_needed(!beside.is_empty() && beside.contains_key(&look.address.namespace));
+            let bytes = match (look.asked, &look.found) {
+                (Asked::Nothing, _) => GLANCE,
+                (Asked::Beginning, Some(found)) if needs_value || entry::ahead(found)? > found.len() => entry::ahead(found)?,
+                _ => continue,
+            };
+            let entry = keys.entry_at(look.address);
+            if needs_value {
+                look.asked = Asked::Everything;
+                trip.command("GET").arg(entry);
+            } else {
+                look.asked = Asked::Beginning;
+                trip.command("GETRANGE").arg(entry).arg(0).arg(bytes - 1);
+            }
+            asked.push(index);
+        }
+        Ok(asked)
+    }
+
+    /// Hears what was asked.
+    fn hear(&mut self, asked: Vec<usize>, answers: &mut Answers) -> Result<()> {
+        for index in asked {
+            // The beginning of what is not there is empty, and no entry is.
+            self.looks[index].found = answers.bytes()?.filter(|found| !found.is_empty());
+        }
+        Ok(())
     }
 }

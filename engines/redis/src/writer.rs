@@ -20,7 +20,7 @@ use crate::{
     build::{Advancing, Creating, Dropping},
     engine::LIMITS,
     error::{Attempt, Failure, again, unavailable},
-    gather::gather,
+    gather::{Unmet, gather},
     head::Head,
     keeper::Keeper,
     kept::Guess,
@@ -92,6 +92,7 @@ pub(crate) struct Seat {
     life: Life,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) indexed: Guess,
+    pub(crate) unmet: Unmet,
 }
 
 /// Something that is read, decided and written.
@@ -139,7 +140,10 @@ impl Desk {
         }
         let keeper = self.keeper.clone();
         let (session, life) = keeper.session().await?;
-        Ok(self.seat.insert(Arc::new(Seat { session, life, keeper, indexed: Guess::default() })).clone())
+        Ok(self
+            .seat
+            .insert(Arc::new(Seat { session, life, keeper, indexed: Guess::default(), unmet: Unmet::default() }))
+            .clone())
     }
 
     /// Decides and applies each commit; together with the others if that goes well, else each on its own, so that what

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_lite::future::{block_on, poll_once};
 use futures_util::future::join_all;
 use larder_core::{
-    Action, Address, Commit, CommitId, Engine as _, Entry, Key, Metadata, MetadataChange, Namespace, Range, Result,
-    Snapshot, Timestamp, Value, Write, engine::EngineStatus,
+    Action, Address, Check, Commit, CommitId, Condition, Engine as _, Entry, Key, Metadata, MetadataChange, Namespace,
+    Outcome, Range, Result, Snapshot, Timestamp, Value, Write, engine::EngineStatus,
 };
 use larder_redis::RedisEngine;
 use place::{fresh_at, open};
@@ -97,6 +97,36 @@ fn what_is_more_than_a_glance_is_replaced_like_anything_else() {
     assert_eq!(told(), (2, a + 2, keys + a + b));
     let read = block_on(engine.get(vec![at("a")], moment(0))).expect("reads").value;
     assert_eq!(read.into_iter().flatten().next().map(|entry| entry.metadata), Some(long));
+}
+
+/// After many groups that only add entries, nobody expects to meet one. One that is met all the same is not overlooked: not
+/// by a write, and not by a check alone.
+#[test]
+fn entries_are_met_after_many_groups_that_met_none() {
+    let engine = engine();
+    let mut id = 0;
+    let mut next = |writes: Vec<Write>, checks: Vec<Check>| {
+        id += 1;
+        let commit = Commit { id: CommitId::from_bytes(u128::to_be_bytes(id)), now: Timestamp::EPOCH, checks, writes };
+        block_on(engine.commit(vec![commit])).remove(0).expect("is answered")
+    };
+    for round in 0..3 {
+        for n in 0..40 {
+            next(vec![put(&format!("{round}/{n}"), "v", None)], Vec::new());
+        }
+        let absent = |key: &str| Check::Key { address: at(key), condition: Condition::Absent };
+        match round {
+            0 => {
+                let Outcome::Committed(receipt) = next(vec![put("new", "v", None), put("0/7", "v", None)], Vec::new())
+                else {
+                    panic!("nothing speaks against it");
+                };
+                assert_eq!(receipt.writes.iter().map(|one| one.version.get()).collect::<Vec<_>>(), [1, 2]);
+            }
+            1 => assert!(matches!(next(Vec::new(), vec![absent("nobody"), absent("1/7")]), Outcome::Conflicted(_))),
+            _ => assert!(matches!(next(Vec::new(), vec![absent("nobody")]), Outcome::Committed(_))),
+        }
+    }
 }
 
 /// Counting looks at everything that has expired and is still there. It does so in steps, and what it says is of one moment
