@@ -1,6 +1,6 @@
 //! The state: what a store is and what it counts, in one string.
 //!
-//! Whoever changes anything replaces it by one with a later tick, and only if it still is what the change was decided on.
+//! Whoever changes anything replaces it by one with a later tick, and only if nobody has since the change was decided on.
 //! So no two states are ever the same, and nothing has changed where the state has not.
 //!
 //! | bytes | what |

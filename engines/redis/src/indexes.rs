@@ -1,4 +1,4 @@
-//! Indexes: rows of (index, term, key) beside the entries, changed by the same function in the same step.
+//! Indexes: rows of (index, term, key) beside the entries, changed with them in the same step.
 //!
 //! What is counted of a store and its namespaces does not count these rows.
 

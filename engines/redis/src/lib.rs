@@ -1,8 +1,8 @@
 //! The Redis engine of Larder: a store under one prefix of a server.
 //!
-//! Any number of processes on any number of machines may use it at the same time. A group of commits is read in one
-//! question, decided here, and written by one function at the server, which does all of it or, where anything has changed
-//! meanwhile, nothing. Valkey, which speaks the same protocol, will do.
+//! Any number of processes on any number of machines may use it at the same time. A group of commits is read in one trip,
+//! decided here, and written in another, of which all happens or, where anything has changed meanwhile, nothing. Valkey, which
+//! speaks the same protocol, will do.
 //!
 //! ```no_run
 //! use larder_redis::{RedisConfig, RedisEngine};

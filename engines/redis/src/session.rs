@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Session {
     connection: MultiplexedConnection,
     gone: AtomicBool,
-    /// The key of the state, which every function is given.
+    /// The key of the state, which is watched, and which every function is given.
     state: Arc<str>,
 }
 

@@ -8,7 +8,7 @@ use futures_lite::future::{block_on, poll_once};
 use futures_util::future::join_all;
 use larder_core::{
     Action, Address, Check, Commit, CommitId, Condition, Engine as _, Entry, Key, Metadata, MetadataChange, Namespace,
-    Outcome, Range, Result, Snapshot, Timestamp, Value, Write, engine::EngineStatus,
+    Outcome, Quota, Range, Result, Snapshot, Timestamp, Value, Write, engine::EngineStatus,
 };
 use larder_redis::RedisEngine;
 use place::{fresh_at, open};
@@ -127,6 +127,39 @@ fn entries_are_met_after_many_groups_that_met_none() {
             _ => assert!(matches!(next(Vec::new(), vec![absent("nobody")]), Outcome::Committed(_))),
         }
     }
+}
+
+/// What a group looks at is asked piece by piece, and others come in between. What it is decided by is of one moment all the
+/// same: of what a namespace takes, and of what is to be replaced in it.
+#[test]
+fn a_quota_is_not_exceeded_by_what_stood_there_at_another_moment() {
+    let url = fresh_at(&place::server());
+    let (own, other) = (block_on(open(&url)).expect("opens"), block_on(open(&url)).expect("opens"));
+    let large = "v".repeat(1000);
+    let delete = || Write { address: at("z"), action: Action::Delete };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for id in 0..500 {
+                commit(&other, 1_000_000 + id, vec![if id % 2 == 0 { put("z", &large, None) } else { delete() }]);
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        // So many questions that the server does not read them at once.
+        let mut checks: Vec<Check> =
+            (0..1000).map(|n| Check::Key { address: at(&format!("absent/{n}")), condition: Condition::Absent }).collect();
+        let quota = Quota { bytes: Some(1001), ..Quota::default() };
+        checks.push(Check::Quota { namespace: Namespace::default(), quota });
+        let mut id = 0;
+        while !done.load(Ordering::Relaxed) {
+            id += 1;
+            let id = CommitId::from_bytes(u128::to_be_bytes(id));
+            let writes = vec![put("z", &large, None)];
+            let commit = Commit { id, now: Timestamp::EPOCH, checks: checks.clone(), writes };
+            let answer = block_on(own.commit(vec![commit])).remove(0);
+            assert!(matches!(answer, Ok(Outcome::Committed(_))), "{answer:?}");
+        }
+    });
 }
 
 /// Counting looks at everything that has expired and is still there. It does so in steps, and what it says is of one moment
