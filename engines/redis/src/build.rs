@@ -63,16 +63,16 @@ impl Work for Creating {
 
 /// Writes down how an index is.
 fn record(change: &mut Change<'_>, status: &IndexStatus) {
-    change.field("indexes", number(status.id).into(), kept::write(status));
+    change.field("indexes", number(status.id), kept::write(status));
 }
 
 /// Writes down which indexes a namespace has.
 fn beside(change: &mut Change<'_>, namespace: &Namespace, ids: impl Iterator<Item = IndexId>) {
     let ids: Vec<String> = ids.map(number).collect();
-    let name = namespace.as_str().as_bytes().to_vec();
+    let name = namespace.as_str();
     match ids.is_empty() {
         true => change.no_field("indexed", name),
-        false => change.field("indexed", name, ids.join(" ").into()),
+        false => change.field("indexed", name, ids.join(" ")),
     }
 }
 
@@ -164,7 +164,7 @@ async fn remove(seat: &Seat, found: Found, limit: usize) -> Attempt<Tried<Result
     let mut change = Change::new(&seat.keeper.keys);
     change.pop_rows(status.id, limit);
     if is_last {
-        change.no_field("indexes", number(status.id).into());
+        change.no_field("indexes", number(status.id));
         beside(&mut change, &status.namespace, all.into_iter().filter(|id| *id != status.id));
     }
     seat.apply(change, head, Ok((!is_last).then_some(status))).await
@@ -196,7 +196,7 @@ async fn build(
     let mut change = Change::new(&seat.keeper.keys);
     let answer = match taken {
         Ok((count, rows)) => {
-            rows.into_iter().for_each(|row| change.index_row(status.id, row, true));
+            rows.iter().for_each(|row| change.index_row(status.id, row, true));
             let last = next[..count].last().filter(|_| !ended || count < next.len());
             let state = last.map_or(IndexState::Ready, |last| IndexState::Building {
                 through: Some(last.address.key.clone()),

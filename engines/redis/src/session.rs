@@ -128,7 +128,7 @@ impl Session {
     /// Calls a function that reads, with the state watched from just before.
     pub(crate) async fn ask_watched(&self, call: Call) -> Attempt<Answers> {
         let mut trip = self.watch();
-        trip.call(call);
+        trip.add(call.command);
         Ok(self.ask_all(&trip).await?.list()?)
     }
 
@@ -234,8 +234,9 @@ impl Trip {
         self.commands.is_empty()
     }
 
-    fn call(&mut self, call: Call) {
-        self.commands.add_command(call.command);
+    /// One more command, with its words.
+    pub(crate) fn add(&mut self, command: Cmd) {
+        self.commands.add_command(command);
     }
 }
 

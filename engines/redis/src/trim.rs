@@ -93,9 +93,9 @@ async fn everywhere(seat: &Seat, task: &Task) -> Attempt<Tried<Step>> {
     let oldest = head.oldest.max(trim.through.min(head.revision));
     let mut anew = Head { oldest, ids_since: head.ids_since.max(before), ..head.clone() };
     // A namespace that was trimmed by itself less far than all is one like the others again.
-    floors.through(oldest).for_each(|namespace| change.no_field("floors", namespace.as_str().into()));
+    floors.through(oldest).for_each(|namespace| change.no_field("floors", namespace.as_str()));
     let Some(usages) = forget(&mut eye, &mut change, &mut anew, &rows).await? else { return Ok(Tried::Moved) };
-    usages.into_iter().for_each(|(namespace, usage)| change.usage(namespace, usage));
+    usages.iter().for_each(|(namespace, usage)| change.usage(namespace, *usage));
     let ids = groups.iter().map(|group| change.forget_ids(group, before)).sum();
     let trimmed = Trimmed { oldest, changes: rows.len() as u64, ids };
     // Where a clock ran ahead, what is left begins before the bound and is not old.
@@ -137,10 +137,10 @@ async fn in_namespace(seat: &Seat, task: &Task, namespace: &Namespace) -> Attemp
     let mut anew = head.clone();
     let raised = through > head.oldest && floors.of(namespace) != Some(own);
     if raised {
-        change.field("floors", namespace.as_str().into(), own.get().to_be_bytes().to_vec());
+        change.field("floors", namespace.as_str(), own.get().to_be_bytes());
     }
     let Some(usages) = forget(&mut eye, &mut change, &mut anew, &rows).await? else { return Ok(Tried::Moved) };
-    usages.into_iter().for_each(|(namespace, usage)| change.usage(namespace, usage));
+    usages.iter().for_each(|(namespace, usage)| change.usage(namespace, *usage));
     let next = here.last().filter(|_| here.len() >= TRIM_ROWS).map(|last| {
         // What was the head at the first step stays the end, whatever is committed meanwhile.
         let trim = Trim { through, ..task.trim.clone() };
@@ -166,7 +166,7 @@ async fn forget(
         let line = Line::read(row)?;
         let namespace = line.member.split(|byte| *byte == 0).next().unwrap_or_default();
         *bytes.entry(namespace.to_vec()).or_default() += line.bytes;
-        change.remove("log", row.to_vec());
+        change.remove("log", row);
         change.remove("history", layout::row(line.member, line.place));
         if line.has_before {
             change.forget(line.place);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use larder_core::{CommitId, Receipt, Timestamp, Usage, index::IndexId};
+use redis::Cmd;
 
 use crate::{
     entry,
@@ -15,73 +16,72 @@ use crate::{
     session::{Session, Trip},
 };
 
-/// How many words a command has at most: the server takes a million.
-const WORDS_MAX: usize = 1000;
-
 /// A change to be made: which entries go into the log as they stand, and commands.
 pub(crate) struct Change<'a> {
     keys: &'a Keys,
     moved: Vec<(Vec<u8>, Place)>,
-    /// Commands that take many things, by the words before them.
-    many: Vec<(Many, Vec<Vec<u8>>)>,
+    /// Each takes many things at once, and gets them word by word.
+    commands: Vec<(Name, Cmd)>,
+    /// How many words they have, not counting a few.
+    words: usize,
     /// The ids that are remembered.
     ids: Vec<CommitId>,
 }
 
-/// A command that takes many things at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Many {
-    command: &'static str,
-    /// The key it is about, for those that are about one.
-    key: Option<Cow<'static, str>>,
-    /// How many words a thing has.
-    words: usize,
-}
+/// What a command does, and the key it is about, for those that are about one.
+type Name = (&'static str, Option<Cow<'static, str>>);
 
 impl<'a> Change<'a> {
     pub(crate) fn new(keys: &'a Keys) -> Self {
-        Self { keys, moved: Vec::new(), many: Vec::new(), ids: Vec::new() }
+        Self { keys, moved: Vec::new(), commands: Vec::new(), words: 0, ids: Vec::new() }
     }
 
-    fn many(&mut self, command: &'static str, key: Option<Cow<'static, str>>, words: Vec<Vec<u8>>) {
-        let many = Many { command, key, words: words.len() };
-        match self.many.iter_mut().find(|(other, _)| *other == many) {
-            Some((_, all)) => all.extend(words),
-            None => self.many.push((many, words)),
-        }
+    /// The command of this name, to be given as many words.
+    fn command(&mut self, command: &'static str, key: Option<Cow<'static, str>>, words: usize) -> &mut Cmd {
+        self.words += words;
+        let name = (command, key);
+        let at = self.commands.iter().position(|(other, _)| *other == name).unwrap_or_else(|| {
+            let mut command = redis::cmd(name.0);
+            if let Some(key) = &name.1 {
+                command.arg(self.keys.named(key));
+            }
+            self.commands.push((name, command));
+            self.commands.len() - 1
+        });
+        &mut self.commands[at].1
     }
 
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.many("MSET", None, vec![key, value]);
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.command("MSET", None, 2).arg(key).arg(value);
     }
 
-    fn unlink(&mut self, key: Vec<u8>) {
-        self.many("UNLINK", None, vec![key]);
+    fn unlink(&mut self, key: &[u8]) {
+        self.command("UNLINK", None, 1).arg(key);
     }
 
     /// Forgets what was before the change at `place`.
     pub(crate) fn forget(&mut self, place: Place) {
-        self.unlink(self.keys.before(place));
+        self.unlink(&self.keys.before(place));
     }
 
-    pub(crate) fn insert(&mut self, set: impl Into<Cow<'static, str>>, member: Vec<u8>, score: i64) {
-        self.many("ZADD", Some(set.into()), vec![score.to_string().into(), member]);
+    pub(crate) fn insert(&mut self, set: impl Into<Cow<'static, str>>, member: impl AsRef<[u8]>, score: i64) {
+        self.command("ZADD", Some(set.into()), 2).arg(score).arg(member.as_ref());
     }
 
-    pub(crate) fn remove(&mut self, set: impl Into<Cow<'static, str>>, member: Vec<u8>) {
-        self.many("ZREM", Some(set.into()), vec![member]);
+    pub(crate) fn remove(&mut self, set: impl Into<Cow<'static, str>>, member: impl AsRef<[u8]>) {
+        self.command("ZREM", Some(set.into()), 1).arg(member.as_ref());
     }
 
-    pub(crate) fn field(&mut self, hash: &'static str, field: Vec<u8>, value: Vec<u8>) {
-        self.many("HSET", Some(hash.into()), vec![field, value]);
+    pub(crate) fn field(&mut self, hash: &'static str, field: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.command("HSET", Some(hash.into()), 2).arg(field.as_ref()).arg(value.as_ref());
     }
 
-    pub(crate) fn no_field(&mut self, hash: &'static str, field: Vec<u8>) {
-        self.many("HDEL", Some(hash.into()), vec![field]);
+    pub(crate) fn no_field(&mut self, hash: &'static str, field: impl AsRef<[u8]>) {
+        self.command("HDEL", Some(hash.into()), 1).arg(field.as_ref());
     }
 
     /// What a namespace takes from here on; of nothing, nothing is stored.
-    pub(crate) fn usage(&mut self, namespace: Vec<u8>, usage: Usage) {
+    pub(crate) fn usage(&mut self, namespace: &[u8], usage: Usage) {
         match usage == Usage::default() {
             true => self.no_field("usage", namespace),
             false => self.field("usage", namespace, write_usage(usage)),
@@ -89,24 +89,24 @@ impl<'a> Change<'a> {
     }
 
     /// This row is in an index from here on, or no longer.
-    pub(crate) fn index_row(&mut self, id: IndexId, row: Vec<u8>, is_there: bool) {
+    pub(crate) fn index_row(&mut self, id: IndexId, row: &[u8], is_there: bool) {
         let set = format!("i:{}", id.0);
         if is_there { self.insert(set, row, 0) } else { self.remove(set, row) }
     }
 
     /// Removes as many rows of an index, if there are as many.
     pub(crate) fn pop_rows(&mut self, id: IndexId, rows: usize) {
-        self.many("ZPOPMIN", Some(format!("i:{}", id.0).into()), vec![rows.to_string().into()]);
+        self.command("ZPOPMIN", Some(format!("i:{}", id.0).into()), 1).arg(rows);
     }
 
     /// How many words the whole of it has, not counting a few.
     pub(crate) fn words(&self) -> usize {
-        2 * self.moved.len() + self.many.iter().map(|(_, things)| things.len()).sum::<usize>()
+        2 * self.moved.len() + self.words
     }
 
     /// Remembers what became of a commit; without a receipt it is fenced.
     pub(crate) fn remember(&mut self, id: CommitId, receipt: Option<&Receipt>) {
-        self.field("receipts", id.as_bytes().to_vec(), receipt.map(receipt::write).unwrap_or_default());
+        self.field("receipts", id.as_bytes(), receipt.map(receipt::write).unwrap_or_default());
         self.ids.push(id);
     }
 
@@ -116,11 +116,11 @@ impl<'a> Change<'a> {
         if old.is_empty() {
             return 0;
         }
-        self.remove("ids", group.to_vec());
+        self.remove("ids", group);
         if !kept.is_empty() {
-            self.insert("ids", kept.into_iter().flatten().copied().collect(), 0);
+            self.insert("ids", kept.into_iter().flatten().copied().collect::<Vec<_>>(), 0);
         }
-        old.iter().for_each(|id: &&[u8; 16]| self.no_field("receipts", id.to_vec()));
+        old.iter().for_each(|id: &&[u8; 16]| self.no_field("receipts", id));
         old.len() as u64
     }
 
@@ -128,9 +128,9 @@ impl<'a> Change<'a> {
     fn insert_ids(&mut self) {
         self.ids.sort_unstable();
         let Some(newest) = self.ids.last() else { return };
-        let newest = newest.made_at().as_millis().to_string();
-        self.many("ZADD", Some("latest".into()), vec!["GT".into(), newest.into(), "id".into()]);
-        let group = self.ids.iter().flat_map(|id| *id.as_bytes()).collect();
+        let newest = newest.made_at().as_millis();
+        self.command("ZADD", Some("latest".into()), 3).arg("GT").arg(newest).arg("id");
+        let group: Vec<u8> = self.ids.iter().flat_map(|id| *id.as_bytes()).collect();
         self.insert("ids", group, 0);
     }
 
@@ -141,16 +141,7 @@ impl<'a> Change<'a> {
         for (member, place) in &self.moved {
             trip.command("RENAME").arg(self.keys.entry(member)).arg(self.keys.before(*place));
         }
-        for (Many { command, key, words }, things) in &self.many {
-            let key = key.as_ref().map(|key| self.keys.named(key));
-            for part in things.chunks(WORDS_MAX / words * words) {
-                let command = trip.command(command);
-                if let Some(key) = &key {
-                    command.arg(key);
-                }
-                command.arg(part);
-            }
-        }
+        self.commands.into_iter().for_each(|(_, command)| trip.add(command));
         trip
     }
 }
@@ -172,26 +163,26 @@ pub(crate) fn change<'a>(keeper: &'a Keeper, group: &Group) -> Change<'a> {
         match &line.before {
             Before::Nothing => {}
             Before::Standing => change.moved.push((member, line.place)),
-            Before::Entry(entry) => change.put(keeper.keys.before(line.place), entry::write(entry)),
+            Before::Entry(entry) => change.put(&keeper.keys.before(line.place), &entry::write(entry)),
         }
     }
     for (address, slot) in group.slots.iter().filter(|(_, slot)| slot.changed) {
         let member = member(address);
         let expires_at = slot.stored.as_ref().and_then(|stored| stored.entry.expires_at).map(Timestamp::as_millis);
         match expires_at {
-            Some(at) => change.insert("expiry", member.clone(), at),
-            None if slot.stood_expiring => change.remove("expiry", member.clone()),
+            Some(at) => change.insert("expiry", &member, at),
+            None if slot.stood_expiring => change.remove("expiry", &member),
             None => {}
         }
         match &slot.stored {
             Some(stored) => {
-                change.put(keeper.keys.entry(&member), entry::write(&stored.entry));
+                change.put(&keeper.keys.entry(&member), &entry::write(&stored.entry));
                 if !slot.stood {
                     change.insert("order", member, 0);
                 }
             }
             None => {
-                change.unlink(keeper.keys.entry(&member));
+                change.unlink(&keeper.keys.entry(&member));
                 if slot.stood {
                     change.remove("order", member);
                 }
@@ -199,23 +190,23 @@ pub(crate) fn change<'a>(keeper: &'a Keeper, group: &Group) -> Change<'a> {
         }
     }
     for ((id, row), is_there) in &group.rows {
-        change.index_row(*id, row.clone(), *is_there);
+        change.index_row(*id, row, *is_there);
     }
     for (id, receipt) in &group.receipts {
         change.remember(*id, Some(receipt));
     }
     for (namespace, (before, after)) in &group.usages {
-        let name = namespace.as_str().as_bytes().to_vec();
-        if after == before {
-            continue;
+        if after != before {
+            change.usage(namespace.as_str().as_bytes(), *after);
         }
-        change.usage(name, *after);
     }
     change
 }
 
 #[cfg(test)]
 mod tests {
+    use redis::Arg;
+
     use super::*;
 
     fn made_at(millis: i64) -> CommitId {
@@ -228,8 +219,9 @@ mod tests {
 
     /// What is done to a set or hash of this name, word by word.
     fn done(change: &Change<'_>, command: &str, key: &str) -> Vec<Vec<u8>> {
-        let done = change.many.iter().filter(|(many, _)| many.command == command && many.key.as_deref() == Some(key));
-        done.flat_map(|(_, words)| words.clone()).collect()
+        let done = change.commands.iter().filter(|((other, of), _)| *other == command && of.as_deref() == Some(key));
+        let words = |word: Arg<&[u8]>| if let Arg::Simple(word) = word { word.to_vec() } else { Vec::new() };
+        done.flat_map(|(_, command)| command.args_iter().skip(2).map(words)).collect()
     }
 
     /// Ids of one group may have been made far apart: clocks differ.

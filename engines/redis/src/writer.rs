@@ -35,7 +35,7 @@ use crate::{
 const STEP_BYTES_MAX: usize = 8 << 20;
 const STEP_COMMITS_MAX: usize = 1024;
 
-/// How many words one step has at most: it is in the memory of the server twice until it ends.
+/// How many words one step has at most: a command may have about a million, and all of it waits at the server for its end.
 const WORDS_MAX: usize = 900_000;
 
 /// What the writer is asked to do, and where to answer.
