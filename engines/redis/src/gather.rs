@@ -18,7 +18,7 @@ use crate::{
     group::{Group, Kept, Slot, Stored},
     head::read_usage,
     holders::Holders,
-    kept,
+    kept::{self, Beside},
     layout::Keys,
     log::Floors,
     past::{Eye, Unchanged},
@@ -73,9 +73,6 @@ impl Whole {
         self == Self::Always || (self == Self::WhereIndexed && is_indexed)
     }
 }
-
-/// The indexes that namespaces have.
-type Beside = HashMap<Namespace, Vec<IndexId>>;
 
 /// What was found, and the state that it was found in.
 pub(crate) struct Gathered {

@@ -4,7 +4,7 @@
 //! while it is being built the last key that was looked at and how many were. The functions at the server read its beginning.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
@@ -29,22 +29,25 @@ pub(crate) fn numbers(text: &[u8]) -> Vec<IndexId> {
     String::from_utf8_lossy(text).split(' ').filter_map(|id| id.parse().ok()).map(IndexId).collect()
 }
 
+/// The indexes that namespaces have, and in which order their records are asked for.
+pub(crate) type Beside = BTreeMap<Namespace, Vec<IndexId>>;
+
 /// Which indexes namespaces had when a group of commits last looked.
 ///
 /// A guess, and nothing hangs on it: with it, their records are asked for in the same trip as whether it is right.
 #[derive(Debug, Default)]
-pub(crate) struct Guess(Mutex<HashMap<Namespace, Vec<IndexId>>>);
+pub(crate) struct Guess(Mutex<Beside>);
 
 impl Guess {
     /// What is thought of those of `namespaces` that have some.
-    pub(crate) fn of(&self, namespaces: &[&Namespace]) -> HashMap<Namespace, Vec<IndexId>> {
+    pub(crate) fn of(&self, namespaces: &[&Namespace]) -> Beside {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |namespace: &&Namespace| known.get_key_value(*namespace).map(|(name, ids)| (name.clone(), ids.clone()));
-        if known.is_empty() { HashMap::new() } else { namespaces.iter().filter_map(of).collect() }
+        if known.is_empty() { Beside::new() } else { namespaces.iter().filter_map(of).collect() }
     }
 
     /// What was found of `namespaces`.
-    pub(crate) fn learn(&self, namespaces: &[&Namespace], found: &HashMap<Namespace, Vec<IndexId>>) {
+    pub(crate) fn learn(&self, namespaces: &[&Namespace], found: &Beside) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         namespaces.iter().for_each(|namespace| drop(known.remove(*namespace)));
         known.extend(found.iter().map(|(namespace, ids)| (namespace.clone(), ids.clone())));

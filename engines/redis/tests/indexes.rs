@@ -3,7 +3,10 @@
 mod place;
 mod server;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use futures_lite::future::block_on;
 use larder_core::{
@@ -275,4 +278,37 @@ fn indexes_of_another_handle_are_kept_from_the_next_commit_on() {
     assert_eq!(block_on(kept(&other).advance(a, 100, NOW)).expect("removes"), None);
     set("y", 1);
     assert_eq!(rows(b), ["y", "x"]);
+}
+
+/// A group may write to many namespaces, each with indexes of its own; and each entry goes into those of its own.
+#[test]
+fn every_namespace_has_its_own_indexes_in_a_group_of_many() {
+    let engine = block_on(place::open(&place::fresh_at(&place::server()))).expect("opens");
+    let names: Vec<_> = (0..8).map(|n| Namespace::new(format!("n{n}")).expect("a name")).collect();
+    let ids: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| {
+            let index = Index::on(&format!("p{n}")).expect("a path");
+            let id = block_on(kept(&engine).create(name.clone(), index)).expect("creates").id;
+            let built = block_on(kept(&engine).advance(id, 100, NOW)).expect("moves on");
+            assert_eq!(built.map(|status| status.state), Some(IndexState::Ready));
+            id
+        })
+        .collect();
+    for round in 0..3 {
+        let put = |(n, name): (usize, &Namespace)| {
+            let write = put(&format!("k{round}"), &format!("{{\"p{n}\":{round}}}"), None);
+            Write { address: Address::new(name.clone(), write.address.key.clone()), ..write }
+        };
+        let writes = names.iter().enumerate().map(put).collect();
+        let answers = block_on(engine.commit(vec![commit(writes, NOW)]));
+        assert!(matches!(answers[..], [Ok(Outcome::Committed(_))]), "{answers:?}");
+        for id in &ids {
+            let walked = block_on(kept(&engine).walk(whole(*id))).expect("walks").expect("is ready");
+            // Those of what an entry has not got would be the same.
+            let terms: HashSet<_> = walked.value.items.iter().map(|(term, _)| term.as_bytes().to_vec()).collect();
+            assert_eq!(terms.len(), round + 1);
+        }
+    }
 }
