@@ -1,11 +1,16 @@
 //! A real file system without space.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 use futures_lite::future::block_on;
 use larder_core::{Durability, ErrorKind, Store};
 
 use crate::child::open;
+
+/// What a file system of this size takes is soon full, and
+const SMALL: &str = "2m";
+/// in one of this size the same has room twice: in the journal and in files.
+const LARGE: &str = "8m";
 
 /// A small file system of its own, gone with the case.
 struct Small(tempfile::TempDir);
@@ -14,8 +19,15 @@ impl Small {
     /// `None` where one may not be mounted.
     fn mount() -> Option<Self> {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(directory.path()).output();
+        let options = format!("size={SMALL}");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(directory.path()).output();
         mount.is_ok_and(|mount| mount.status.success()).then_some(Self(directory))
+    }
+
+    fn resize(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        let mount = Command::new("mount").args(["-o", &options]).arg(self.0.path()).status();
+        assert!(mount.is_ok_and(|mount| mount.success()), "what could be mounted can be given another size");
     }
 }
 
@@ -35,11 +47,12 @@ pub(crate) fn a_real_full_disk_loses_nothing_and_goes_on() {
         return;
     };
     for room in (0..200).step_by(20) {
-        fill(small.0.path(), room);
+        fill(&small, room);
     }
 }
 
-fn fill(disk: &Path, room: usize) {
+fn fill(small: &Small, room: usize) {
+    let disk = small.0.path();
     let path = disk.join(format!("store-{room}"));
     // Another amount of space in every round, so that it ends everywhere.
     fs::write(disk.join("ballast"), vec![0; (200 + room) << 10]).expect("there is space yet");
@@ -68,10 +81,13 @@ fn fill(disk: &Path, room: usize) {
     write(&store, last + 1).expect("it goes on");
     verify(&store, last + 1);
     block_on(store.close()).expect("closes");
+    // Of what is in the journal some may have found no room for files of their own until now.
+    small.resize(LARGE);
     let store = open(&path, Durability::Full).expect("opens");
     verify(&store, last + 1);
     block_on(store.close()).expect("closes");
     let files = fs::read_dir(path.join("entries/default")).expect("lists").count();
     assert_eq!(files, last as usize + 1);
     fs::remove_dir_all(&path).expect("removes");
+    small.resize(SMALL);
 }
