@@ -21,7 +21,8 @@ pub trait Map: Debug + Shared + 'static {
     /// What the engine says of itself; the limits are those of commits, which have to fit into [`Map::most`].
     fn capabilities(&self) -> Capabilities;
 
-    /// How much a batch takes at most.
+    /// How much a batch takes at most. The heaviest commit of the floor of limits comes to 1.6 MiB: its keys stand with the
+    /// entry, in the log twice, and by when they expire.
     fn most(&self) -> Size;
 
     /// Everything, as of now.
