@@ -59,7 +59,7 @@ impl Default for TestMap {
 impl TestMap {
     /// An empty map that takes as much as a server of etcd does that was not told anything.
     pub fn new() -> Self {
-        Self { shared: Arc::default(), most: Size { operations: 4000, bytes: 2 << 20 }, life: None }
+        Self { shared: Arc::default(), most: Size { operations: 4000, bytes: 7 << 18 }, life: None }
     }
 
     /// A handle to the same map in a life of its machine; without one it loses nothing that it acknowledges.
