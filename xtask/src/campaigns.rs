@@ -99,7 +99,7 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
     },
     Campaign {
         name: "trims",
-        about: "the same from the command line",
+        about: "what overwrites take on the disk when the log is bounded from the command line",
         package: "larder-cli",
         target: "program",
         filter: "trims::trims_bound",
