@@ -48,9 +48,9 @@ impl PostgresEngine {
         // Somebody else may be creating the same store for a while.
         let opened = runtime::within(config.patience + SILENCE, place::open(&config, fresh)).await;
         let silent = || unavailable(format!("the server at {} has fallen silent", config.place()));
-        let (store, durability) = opened.ok_or_else(silent)??;
-        let keeper = Arc::new(Keeper::new(config, store));
-        let writer = Writer::start(keeper.clone(), durability).await?;
+        let place::Store { id, durability, session } = opened.ok_or_else(silent)??;
+        let keeper = Arc::new(Keeper::new(config, id));
+        let writer = Writer::start(keeper.clone(), durability, session).await?;
         let listener = Arc::new(Listener::new(keeper.clone()));
         Ok(Self { readers: Arc::new(Readers::new(keeper)), writer, listener, durability })
     }

@@ -29,13 +29,19 @@ impl Keeper {
     /// A session to the store.
     pub(crate) async fn session(&self) -> Result<Session> {
         let session = standing::connect(&self.config).await?;
+        self.adopt(&session).await?;
+        Ok(session)
+    }
+
+    /// Sets up a session, and makes sure that it is one to the store.
+    pub(crate) async fn adopt(&self, session: &Session) -> Result<()> {
         let sql = format!("{}; SELECT store_id, version FROM store, larder_format", settings(&self.config));
         let found = runtime::within(self.config.connecting(), session.ask(&sql)).await;
         let silent = || Failure::Lost(unavailable(format!("the server at {} does not answer", self.config.place())));
         let found = found.unwrap_or_else(|| Err(silent())).map_err(Failure::into_error)?;
         let (store, version) = (self.store.to_string(), VERSION.to_string());
         match found.as_deref() {
-            Some([Some(own), Some(format)]) if *own == store && *format == version => Ok(session),
+            Some([Some(own), Some(format)]) if *own == store && *format == version => Ok(()),
             Some([Some(own), _]) if *own == store => Err(Error::new(
                 ErrorKind::Unsupported,
                 "the store was brought to another version while it was open; open it again with a Larder that knows it",

@@ -33,10 +33,18 @@ enum Found {
     Store(usize),
 }
 
-/// Finds the store, and creates it where there is none; answers which one it is and how durable.
-pub(crate) async fn open(config: &PostgresConfig, fresh: StoreId) -> Result<(StoreId, Durability)> {
+/// A store that was found.
+pub(crate) struct Store {
+    pub(crate) id: StoreId,
+    pub(crate) durability: Durability,
+    /// The session over which it was found.
+    pub(crate) session: Session,
+}
+
+/// Finds the store, and creates it where there is none.
+pub(crate) async fn open(config: &PostgresConfig, fresh: StoreId) -> Result<Store> {
     let session = standing::connect(config).await?;
-    let judged = judge_server(&session, config).await?;
+    let durability = judge_server(&session, config).await?;
     if look(&session, config).await? != Found::Store(VERSION) {
         if !config.create && look(&session, config).await? == Found::Nothing {
             let message = format!(
@@ -56,8 +64,9 @@ pub(crate) async fn open(config: &PostgresConfig, fresh: StoreId) -> Result<(Sto
     }
     let sql = format!("SELECT store_id FROM {}.store", config.quoted_schema());
     let found = session.ask(&sql).await.map_err(Failure::into_error)?.and_then(|row| row.into_iter().next().flatten());
-    let store = found.ok_or_else(|| corrupt("the table store is empty"))?;
-    Ok((store.parse().map_err(|_| corrupt("the identity of the store cannot be read"))?, judged))
+    let id = found.ok_or_else(|| corrupt("the table store is empty"))?;
+    let id = id.parse().map_err(|_| corrupt("the identity of the store cannot be read"))?;
+    Ok(Store { id, durability, session })
 }
 
 /// Whether the server is one that keeps our promises.

@@ -64,11 +64,12 @@ pub(crate) enum Gone {
 }
 
 impl Writer {
-    /// Connects and begins to wait for work.
-    pub(crate) async fn start(keeper: Arc<Keeper>, durability: Durability) -> Result<Self> {
+    /// Begins to wait for work, which it does over this session.
+    pub(crate) async fn start(keeper: Arc<Keeper>, durability: Durability, session: Session) -> Result<Self> {
         let (sender, jobs) = mpsc::unbounded_channel();
+        keeper.adopt(&session).await?;
         let mut desk = Desk { keeper, durability, session: None, last: None, kept: Arc::default() };
-        desk.session().await?;
+        desk.begin(session).await?;
         drop(runtime::begin(desk.work(jobs))?);
         Ok(Self(sender))
     }
@@ -125,6 +126,11 @@ impl Desk {
             return Ok((session.clone(), life.clone()));
         }
         let session = self.keeper.session().await?;
+        self.begin(session).await
+    }
+
+    /// Works over this session from now on.
+    async fn begin(&mut self, session: Session) -> Result<(Arc<Session>, Arc<Life>)> {
         // Somebody may hold the lock for as long as anybody may.
         let life = runtime::within(self.patience(), notice_lost_past(&session, self.last)).await.ok_or_else(silent)??;
         // In another past the same number may stand for other indexes.

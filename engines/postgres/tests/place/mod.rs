@@ -93,9 +93,18 @@ impl Drop for Place {
     }
 }
 
-/// Ends every session to a place, whatever it is doing, as the death of its process would.
+/// Ends every session to a place, whatever it is doing, as the death of its process would, and waits until they are gone.
+///
+/// The server's own wait looks ten times a second, once for each of them.
 fn end_sessions(name: &str) -> String {
-    format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'larder {name}%'")
+    let theirs = format!("FROM pg_stat_activity WHERE application_name LIKE 'larder {name}%'");
+    format!(
+        "SELECT pg_terminate_backend(pid) {theirs}; \
+         DO $$ BEGIN FOR looks IN 1..10000 LOOP \
+             IF NOT EXISTS (SELECT {theirs}) THEN RETURN; END IF; \
+             PERFORM pg_sleep(0.001); PERFORM pg_stat_clear_snapshot(); \
+         END LOOP; RAISE EXCEPTION 'a session does not end'; END $$"
+    )
 }
 
 impl Site for Place {
