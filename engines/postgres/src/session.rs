@@ -219,7 +219,8 @@ fn not_connected(config: &PostgresConfig, place: &str, error: &tokio_postgres::E
             let message = format!("the server at {place} and we do not come to an encrypted connection: {why}");
             Error::new(ErrorKind::Denied, message).engine("postgres")
         }
-        None if config.server.get_password().is_none() && io_error(error).is_none() => {
+        // Whoever hung up has asked for nothing.
+        None if config.server.get_password().is_none() && io_error(error).is_none() && !error.is_closed() => {
             let message = format!("the server at {place} asks the user {user:?} for a password, and the URL has none");
             Error::new(ErrorKind::Denied, message).engine("postgres")
         }

@@ -62,6 +62,23 @@ fn a_server_that_answers_nothing_is_given_up() {
     assert_eq!(kind, ErrorKind::Unavailable, "{told}");
 }
 
+#[test]
+fn a_server_that_hangs_up_is_not_one_that_refuses_us() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for mut line in listener.incoming().map_while(Result::ok) {
+            // Who hangs up on what was not read resets the line, which is another error.
+            let mut greeting = [0; 4];
+            let _ = line.read_exact(&mut greeting);
+            let mut rest = vec![0; u32::from_be_bytes(greeting).saturating_sub(4) as usize];
+            let _ = line.read_exact(&mut rest);
+        }
+    });
+    let (kind, told) = refused(&format!("postgres://ann@127.0.0.1:{port}/app?sslmode=disable"));
+    assert_eq!(kind, ErrorKind::Unavailable, "{told}");
+}
+
 /// A way to the server at `port` on which it says that its version is `told` where that is `number`; the number of the way.
 fn way_on_which_it_says(port: u16, number: String, told: &'static str) -> u16 {
     assert_eq!(number.len(), told.len(), "messages stay as long as they are");
