@@ -26,13 +26,13 @@ pub(crate) struct Sheet<'a> {
 }
 
 /// What a write adds to a batch.
-fn weight(key: &Bytes, value: Option<&Bytes>) -> usize {
-    key.len() + value.map_or(0, Bytes::len)
+fn weight(key_bytes: usize, value: Option<&Bytes>) -> usize {
+    key_bytes + value.map_or(0, Bytes::len)
 }
 
 /// How large `writes` are, if nothing among them is written twice.
 pub(crate) fn size(writes: &Writes) -> Size {
-    let bytes = writes.iter().map(|(key, value)| weight(key, value.as_ref())).sum();
+    let bytes = writes.iter().map(|(key, value)| weight(key.len(), value.as_ref())).sum();
     Size { operations: writes.len(), bytes }
 }
 
@@ -123,9 +123,10 @@ impl<'a> Sheet<'a> {
     }
 
     fn write(&mut self, key: Bytes, value: Option<Bytes>) {
-        self.bytes += weight(&key, value.as_ref());
-        if let Some(before) = self.written.insert(key.clone(), value) {
-            self.bytes -= weight(&key, before.as_ref());
+        let key_bytes = key.len();
+        self.bytes += weight(key_bytes, value.as_ref());
+        if let Some(before) = self.written.insert(key, value) {
+            self.bytes -= weight(key_bytes, before.as_ref());
         }
     }
 

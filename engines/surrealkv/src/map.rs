@@ -89,7 +89,7 @@ impl Map for TreeMap {
             let syncing = if self.durability == Durability::Full { Syncing::Immediate } else { Syncing::Eventual };
             elsewhere(async move {
                 let _turn = turn.lock().await;
-                write(&tree, &batch, seen, syncing).await
+                write(&tree, batch, seen, syncing).await
             })
             .await
         })
@@ -128,20 +128,21 @@ impl Map for TreeMap {
     }
 }
 
-async fn write(tree: &Tree, batch: &Batch, seen: Option<Bytes>, syncing: Syncing) -> Result<Applied> {
+async fn write(tree: &Tree, batch: Batch, seen: Option<Bytes>, syncing: Syncing) -> Result<Applied> {
     let failed = |error: surrealkv::Error| explain(&error);
     let mut transaction = tree.begin().map_err(failed)?.with_durability(syncing);
-    let (guard, next) = &batch.guard;
+    let (guard, next) = batch.guard;
     if transaction.get(&guard[..]).map_err(failed)?.as_deref() != seen.as_deref() {
         return Ok(Applied::Raced);
     }
-    for (key, value) in &batch.puts {
-        transaction.set(&key[..], &value[..]).map_err(failed)?;
+    // What nobody else holds is handed over as it is, not copied.
+    for (key, value) in batch.puts {
+        transaction.set(Vec::from(key), Vec::from(value)).map_err(failed)?;
     }
-    for key in &batch.deletes {
-        transaction.delete(&key[..]).map_err(failed)?;
+    for key in batch.deletes {
+        transaction.delete(Vec::from(key)).map_err(failed)?;
     }
-    transaction.set(&guard[..], &next[..]).map_err(failed)?;
+    transaction.set(Vec::from(guard), Vec::from(next)).map_err(failed)?;
     match transaction.commit().await {
         Ok(()) => Ok(Applied::Done),
         Err(surrealkv::Error::TransactionWriteConflict | surrealkv::Error::TransactionRetry) => Ok(Applied::Raced),
