@@ -119,6 +119,7 @@ impl Committer {
     async fn drain(self: Arc<Self>) {
         let rest = Abandon(&self);
         while let Some((group, answers)) = self.next_group() {
+            let concern = self.follower.concern(&group);
             let mut committing = self.engine.commit(group);
             let mut waited = false;
             let outcomes = poll_fn(|context| {
@@ -132,7 +133,7 @@ impl Committer {
                 // The caller may have gone; the commit has happened all the same.
                 let _ = answer.send(outcome);
             }
-            self.follower.nudge();
+            self.follower.committed(concern);
             // Whoever was answered just now may have more: the next group is larger for waiting a turn. Behind an
             // engine that answers at once there is nothing to gain, unless somebody came meanwhile; then the turn of
             // the caller who works for everybody ends here.

@@ -2,8 +2,8 @@
 //!
 //! It runs while there are watchers. When the head has moved it reads the new part of the log once and marks the
 //! watchers whom it concerns; they read what is theirs themselves, so a slow one costs nobody anything. Commits of this
-//! process wake the follower at once, those of others are found by a cheap probe; where the engine sends signals it is made
-//! less often.
+//! process that concern somebody wake the follower at once, all others are found by a cheap probe; where the engine sends
+//! signals it is made less often. What a commit writes says only how urgent it is: whom it concerns is read from the log.
 
 use std::{
     collections::HashMap,
@@ -17,6 +17,7 @@ use super::interest::{Interest, Interests};
 use crate::{
     address::Range,
     change::ChangesQuery,
+    commit::Commit,
     engine::{Engine, Scan},
     error::{ErrorKind, Result},
     id::{Lineage, Revision},
@@ -46,9 +47,16 @@ struct State {
     through: Revision,
     /// Whether somebody is following; whoever watches first begins.
     following: bool,
-    /// Whether a commit of this process has moved the head since the follower looked last.
+    /// Whether a commit of this process that concerns somebody has moved the head since the follower looked last.
     nudged: bool,
     sleeper: Option<Waker>,
+}
+
+/// Whether a group concerns anybody, as far as could be told before it was committed.
+pub(in crate::store) struct Concern {
+    urgent: bool,
+    /// How many watchers there had been; whoever came since may be concerned.
+    watchers: u64,
 }
 
 #[derive(Debug)]
@@ -64,16 +72,30 @@ impl Follower {
         Arc::new(Self { engine, world, state: Mutex::default() })
     }
 
-    /// Tells that a commit of this process may have moved the head.
-    pub(in crate::store) fn nudge(&self) {
-        let sleeper = {
-            let mut state = self.state();
-            if !state.following {
-                return;
-            }
-            state.nudged = true;
-            state.sleeper.take()
-        };
+    /// Whether what `group` writes concerns anybody.
+    pub(in crate::store) fn concern(&self, group: &[Commit]) -> Concern {
+        let state = self.state();
+        let mut addresses = group.iter().flat_map(|commit| &commit.writes).map(|write| &write.address);
+        let urgent = state.following && addresses.any(|address| state.interests.concerned(address).next().is_some());
+        Concern { urgent, watchers: state.next }
+    }
+
+    /// Tells that a group of which this was said may have moved the head.
+    pub(in crate::store) fn committed(&self, concern: Concern) {
+        let Concern { urgent, watchers } = concern;
+        let state = self.state();
+        if urgent || state.next != watchers {
+            Self::nudge(state);
+        }
+    }
+
+    fn nudge(mut state: MutexGuard<'_, State>) {
+        if !state.following {
+            return;
+        }
+        state.nudged = true;
+        let sleeper = state.sleeper.take();
+        drop(state);
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
@@ -99,9 +121,8 @@ impl Follower {
             state.interests.remove(watcher, &interest);
         }
         if state.watchers.is_empty() {
-            drop(state);
             // Nobody is left to follow for, and the follower notices at once.
-            self.nudge();
+            Self::nudge(state);
         }
     }
 
@@ -134,11 +155,11 @@ impl Follower {
 
     async fn follow(self: Arc<Self>) {
         let abandoned = Abandoned(&self);
-        let (mut lineage, mut heard) = (None, 0);
+        let (mut lineage, mut heard, mut nudged) = (None, 0, false);
         while self.is_needed() {
             let looked = match lineage {
                 None => self.begin().await.map(|began| lineage = Some(began)),
-                Some(lineage) => self.look(lineage).await,
+                Some(lineage) => self.look(lineage, nudged).await,
             };
             match looked.map_err(|error| error.kind()) {
                 Ok(()) => {}
@@ -149,7 +170,7 @@ impl Follower {
                 // Not reachable for now; it is asked again, and whoever reads meanwhile is told.
                 Err(_) => self.mark_all(|_| ()),
             }
-            self.pause(&mut heard).await;
+            nudged = self.pause(&mut heard).await;
         }
         std::mem::forget(abandoned);
     }
@@ -162,13 +183,16 @@ impl Follower {
         Ok(status.lineage)
     }
 
-    /// Reads what is new, if anything is, and marks whom it concerns.
-    async fn look(&self, lineage: Lineage) -> Result<()> {
+    /// Reads what is new, if anything is, and marks whom it concerns. Whoever was nudged need not ask first whether anything is.
+    async fn look(&self, lineage: Lineage, nudged: bool) -> Result<()> {
+        let mut sure = nudged;
         loop {
             let after = self.state().through;
-            let probe = Scan { range: Range::reserved(), reverse: false, limit: 0, now: self.world.now() };
-            if self.engine.list(probe).await?.revision == after {
-                return Ok(());
+            if !std::mem::take(&mut sure) {
+                let probe = Scan { range: Range::reserved(), reverse: false, limit: 0, now: self.world.now() };
+                if self.engine.list(probe).await?.revision == after {
+                    return Ok(());
+                }
             }
             let query = ChangesQuery { limit: CHANGES_AT_ONCE, ..ChangesQuery::after(lineage, after) };
             let found = self.engine.changes(query).await?;
@@ -214,8 +238,9 @@ impl Follower {
         state.following
     }
 
-    /// Waits for a nudge, for a signal after that with the number `heard`, or for the time of the next probe.
-    async fn pause(&self, heard: &mut u64) {
+    /// Waits for a nudge, for a signal after that with the number `heard`, or for the time of the next probe; whether it was
+    /// a nudge.
+    async fn pause(&self, heard: &mut u64) -> bool {
         let mut signal = self.engine.signals().map(|signals| signals.after(*heard));
         let every = if signal.is_some() { PROBE_DESPITE_SIGNALS } else { PROBE_EVERY };
         let mut asleep = self.world.sleep(every);
@@ -223,14 +248,14 @@ impl Follower {
             {
                 let mut state = self.state();
                 if std::mem::take(&mut state.nudged) {
-                    return Poll::Ready(());
+                    return Poll::Ready(true);
                 }
                 state.sleeper = Some(context.waker().clone());
             }
             match signal.as_mut().map(|signal| signal.as_mut().poll(context)) {
                 Some(Poll::Ready(Ok(number))) => {
                     *heard = number;
-                    return Poll::Ready(());
+                    return Poll::Ready(false);
                 }
                 // Without signals it is as if there had never been any.
                 Some(Poll::Ready(Err(_))) => {
@@ -239,9 +264,9 @@ impl Follower {
                 }
                 Some(Poll::Pending) | None => {}
             }
-            asleep.as_mut().poll(context)
+            asleep.as_mut().poll(context).map(|()| false)
         })
-        .await;
+        .await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -257,5 +282,65 @@ struct Abandoned<'a>(&'a Follower);
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
         self.0.mark_all(|state| state.following = false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        address::Address,
+        commit::{Action, Write},
+        id::{CommitId, StoreId},
+        key::Key,
+        memory::MemoryEngine,
+        namespace::Namespace,
+        send::BoxFuture,
+        time::Timestamp,
+    };
+
+    /// A world in which nothing runs.
+    #[derive(Debug)]
+    struct Still;
+    impl World for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::EPOCH
+        }
+        fn random(&self) -> u128 {
+            0
+        }
+        fn spawn(&self, _: BoxFuture<'static, ()>) {}
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn at(key: &str) -> Address {
+        Address::new(Namespace::default(), Key::new(key).expect("valid"))
+    }
+
+    fn writing(key: &str) -> Vec<Commit> {
+        let writes = vec![Write { address: at(key), action: Action::Delete }];
+        vec![Commit { id: CommitId::new(Timestamp::EPOCH, 0), now: Timestamp::EPOCH, checks: vec![], writes }]
+    }
+
+    #[test]
+    fn commits_that_concern_somebody_are_looked_at_at_once() {
+        let follower = Follower::new(Arc::new(MemoryEngine::new(StoreId::from_bytes([1; 16]))), Arc::new(Still));
+        let nudged = || std::mem::take(&mut follower.state().nudged);
+        let commit = |key: &str| {
+            follower.committed(follower.concern(&writing(key)));
+            nudged()
+        };
+        assert!(!commit("a"), "nobody watches");
+        let watcher = follower.watch(Interest::Key(at("a")));
+        assert!(commit("a") && !commit("b"));
+        // Somebody who comes while a commit is under way has read the log before it, perhaps.
+        let under_way = follower.concern(&writing("b"));
+        follower.watch(Interest::Key(at("b")));
+        follower.committed(under_way);
+        assert!(nudged() && commit("b"));
+        follower.forget(watcher);
+        assert!(!commit("a"));
     }
 }
