@@ -29,7 +29,7 @@ use crate::{
 const CHANGES_AT_ONCE: usize = 128;
 /// The same for one that is behind: larger pages cost less for each change, and so much may be kept for one that does not
 /// come to take it.
-const CHANGES_AT_ONCE_BEHIND: usize = 16_384;
+const CHANGES_AT_ONCE_BEHIND: usize = 32_768;
 
 /// A place in the log of a store: where to go on watching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
