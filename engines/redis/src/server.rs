@@ -31,7 +31,8 @@ pub(crate) async fn judge(session: &Session, config: &RedisConfig) -> Result<Ser
     };
     let told: HashMap<&str, &str> = told.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
     let says = |name: &str| told.get(name).copied().unwrap_or_default();
-    if says("redis_mode") == "sentinel" {
+    // The second is what Valkey calls the first.
+    if [says("redis_mode"), says("server_mode")].contains(&"sentinel") {
         return Err(unsupported(config, "is a sentinel, which keeps no data: name the server that it watches"));
     }
     if says("loading") != "0" {
