@@ -29,3 +29,25 @@ pub trait World: Debug + Shared + 'static {
         CommitId::new(self.now(), self.random())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod still {
+    use super::*;
+
+    /// A world in which no task runs and no time passes.
+    #[derive(Debug)]
+    pub(crate) struct Still;
+
+    impl World for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::EPOCH
+        }
+        fn random(&self) -> u128 {
+            0
+        }
+        fn spawn(&self, _: BoxFuture<'static, ()>) {}
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+    }
+}

@@ -213,29 +213,30 @@ mod tests {
         id::{CommitId, StoreId},
         memory::MemoryEngine,
         time::Timestamp,
+        world::still::Still,
     };
 
-    /// A world in which nothing runs, and in which nothing passes unless all does at once.
+    /// A world in which no task runs, and all time has passed.
     #[derive(Debug)]
-    struct Still {
-        hurries: bool,
-    }
-    impl World for Still {
+    struct Hurried;
+    impl World for Hurried {
         fn now(&self) -> Timestamp {
-            Timestamp::EPOCH
+            Still.now()
         }
         fn random(&self) -> u128 {
-            0
+            Still.random()
         }
-        fn spawn(&self, _: BoxFuture<'static, ()>) {}
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            Still.spawn(task);
+        }
         fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-            if self.hurries { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+            Box::pin(std::future::ready(()))
         }
     }
 
-    fn committer(hurries: bool) -> Arc<Committer> {
+    fn committer(world: impl World) -> Arc<Committer> {
         let engine = Arc::new(MemoryEngine::new(StoreId::from_bytes([1; 16])));
-        let world = Arc::new(Still { hurries });
+        let world = Arc::new(world);
         Arc::new(Committer::new(engine.clone(), world.clone(), Follower::new(engine, world)))
     }
 
@@ -260,14 +261,14 @@ mod tests {
     #[test]
     fn what_is_not_urgent_waits_for_somebody_to_go_along_with_but_not_for_ever() {
         let mut context = Context::from_waker(Waker::noop());
-        let patient = committer(false);
+        let patient = committer(Still);
         let mut along = pin!(patient.commit_along(nothing(1)));
         assert!(along.as_mut().poll(&mut context).is_pending(), "nobody has come");
         assert!(!patient.queue().busy, "and whoever does finds nobody at work");
         assert!(pin!(patient.commit(nothing(2))).poll(&mut context).is_ready());
         assert!(along.poll(&mut context).is_ready(), "both went at once");
 
-        let alone = committer(true);
+        let alone = committer(Hurried);
         assert!(pin!(alone.commit_along(nothing(1))).poll(&mut context).is_ready());
     }
 
@@ -275,7 +276,7 @@ mod tests {
     /// that is polled right there and wants to commit.
     #[test]
     fn work_that_is_abandoned_wakes_nobody_under_its_lock() {
-        let committer = committer(false);
+        let committer = committer(Still);
         let eager = Arc::new(Eager { committer: committer.clone(), woken_free: AtomicUsize::new(0) });
         let waker = Waker::from(eager.clone());
         committer.queue().busy = true;

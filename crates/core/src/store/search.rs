@@ -283,28 +283,12 @@ impl Gathered {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::sync::Arc;
 
     use futures_lite::future::block_on;
 
     use super::*;
-    use crate::{BoxFuture, Store, StoreId, Timestamp, Value, World, memory::MemoryEngine};
-
-    /// A world in which nothing runs and nothing passes.
-    #[derive(Debug)]
-    struct Still;
-    impl World for Still {
-        fn now(&self) -> Timestamp {
-            Timestamp::EPOCH
-        }
-        fn random(&self) -> u128 {
-            0
-        }
-        fn spawn(&self, _: BoxFuture<'static, ()>) {}
-        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::{Store, StoreId, Timestamp, Value, memory::MemoryEngine, world::still::Still};
 
     /// An answer must not depend on how much of the first look was remembered.
     #[test]

@@ -295,25 +295,9 @@ mod tests {
         key::Key,
         memory::MemoryEngine,
         namespace::Namespace,
-        send::BoxFuture,
         time::Timestamp,
+        world::still::Still,
     };
-
-    /// A world in which nothing runs.
-    #[derive(Debug)]
-    struct Still;
-    impl World for Still {
-        fn now(&self) -> Timestamp {
-            Timestamp::EPOCH
-        }
-        fn random(&self) -> u128 {
-            0
-        }
-        fn spawn(&self, _: BoxFuture<'static, ()>) {}
-        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-            Box::pin(std::future::pending())
-        }
-    }
 
     fn at(key: &str) -> Address {
         Address::new(Namespace::default(), Key::new(key).expect("valid"))
