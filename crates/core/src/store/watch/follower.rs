@@ -184,11 +184,10 @@ impl Follower {
     }
 
     /// Reads what is new, if anything is, and marks whom it concerns. Whoever was nudged need not ask first whether anything is.
-    async fn look(&self, lineage: Lineage, nudged: bool) -> Result<()> {
-        let mut sure = nudged;
+    async fn look(&self, lineage: Lineage, mut nudged: bool) -> Result<()> {
         loop {
             let after = self.state().through;
-            if !std::mem::take(&mut sure) {
+            if !std::mem::take(&mut nudged) {
                 let probe = Scan { range: Range::reserved(), reverse: false, limit: 0, now: self.world.now() };
                 if self.engine.list(probe).await?.revision == after {
                     return Ok(());
