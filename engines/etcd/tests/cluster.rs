@@ -267,7 +267,11 @@ fn a_compaction_by_somebody_else_takes_nothing_from_us() {
     assert_eq!(values, (1..=20).map(Some).collect::<Vec<_>>());
 }
 
-const QUOTA: &str = "16777216";
+/// A cluster that has little room, and that knows after every write how much of it is left. (By itself it counts ten times a
+/// second, and takes meanwhile whatever comes.)
+fn cramped() -> Server {
+    Server::with(1, &["--quota-backend-bytes", "16777216", "--backend-batch-limit", "1"]).expect("a server starts")
+}
 
 fn large(id: u64) -> Commit {
     let action = Action::Put {
@@ -281,7 +285,7 @@ fn large(id: u64) -> Commit {
 /// A cluster without room refuses, and nothing of the commit is there; when there is room again, it goes on.
 #[test]
 fn a_cluster_that_is_full_takes_nothing_and_keeps_what_it_has() {
-    let mut server = Server::with(1, &["--quota-backend-bytes", QUOTA]).expect("a server starts");
+    let mut server = cramped();
     let url = fresh_at(&server.url());
     let engine = block_on(open(&url)).expect("opens");
     let mut id = 1;
@@ -313,7 +317,7 @@ fn a_cluster_that_is_full_takes_nothing_and_keeps_what_it_has() {
 /// is refused for that.
 #[test]
 fn a_cluster_of_ours_is_not_filled_by_what_is_gone() {
-    let server = Server::with(1, &["--quota-backend-bytes", QUOTA]).expect("a server starts");
+    let server = cramped();
     let url = fresh_at(&server.url());
     let fill = |url: &str| {
         let engine = block_on(open(url)).expect("opens");
