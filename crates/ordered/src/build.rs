@@ -17,7 +17,7 @@ use crate::{
     keeper::Keeper,
     kept,
     lane::{Tried, Work, apply},
-    layout::{self, ENTRY, bounds, member},
+    layout::{self, ENTRY, bounds},
     map::{Size, View},
     read::{PAGE_BYTES_MAX, whole},
     record::Record,
@@ -219,7 +219,7 @@ async fn entries_behind(
 ) -> Result<(Vec<Entry>, bool)> {
     let (mut from, to) = bounds(ENTRY, &Range::namespace(namespace));
     if let Some(key) = through {
-        from = layout::next(&layout::entry(&member(&Address::new(namespace.clone(), key))));
+        from = layout::next(&layout::entry_at(&Address::new(namespace.clone(), key)));
     }
     let limit = limit.min(PAGE_ROWS);
     let pairs = sheet.scan(&layout::part((from, to), limit)).await?;

@@ -21,7 +21,7 @@ use crate::{
     head::{Head, read_usage},
     holders::Holders,
     keeper::Keeper,
-    layout::{self, member},
+    layout,
     line::Line,
     map::{Size, View},
     past, receipt,
@@ -75,7 +75,7 @@ impl<'a> Group<'a> {
             keys.push(layout::receipt(commit.id));
             for check in &commit.checks {
                 match check {
-                    Check::Key { address, .. } => keys.push(layout::entry(&member(address))),
+                    Check::Key { address, .. } => keys.push(layout::entry_at(address)),
                     Check::Unchanged { range, since, read_at } => {
                         parts.extend(past::first_look(range, *since, (commit.now, *read_at)));
                     }
@@ -84,7 +84,7 @@ impl<'a> Group<'a> {
                 }
             }
             for write in &commit.writes {
-                keys.push(layout::entry(&member(&write.address)));
+                keys.push(layout::entry_at(&write.address));
                 keys.push(layout::usage(write.address.namespace.as_str().as_bytes()));
             }
         }
@@ -102,7 +102,7 @@ impl<'a> Group<'a> {
         let mut keys = Vec::new();
         for commit in commits {
             for (address, needs_value) in looked_at(commit) {
-                let Some(bytes) = self.sheet.get(&layout::entry(&member(address))).await? else { continue };
+                let Some(bytes) = self.sheet.get(&layout::entry_at(address)).await? else { continue };
                 let record = Record::read(&bytes)?;
                 let value = record.value.body().filter(|_| needs_value || self.is_indexed(&address.namespace));
                 keys.extend(record.metadata.body().into_iter().chain(value).map(layout::body));
@@ -257,7 +257,7 @@ impl<'a> Group<'a> {
 
     /// What is stored at `address`, with its metadata, and with its value where that is needed.
     async fn stored(&mut self, address: &Address, needs_value: bool) -> Result<Option<Stored>> {
-        let Some(bytes) = self.sheet.get(&layout::entry(&member(address))).await? else { return Ok(None) };
+        let Some(bytes) = self.sheet.get(&layout::entry_at(address)).await? else { return Ok(None) };
         let record = Record::read(&bytes)?;
         let value = record.value.body().filter(|_| needs_value);
         let mut bodies = HashMap::new();

@@ -133,7 +133,7 @@ impl Head {
 
 /// What a namespace takes, as it is stored.
 pub(crate) fn write_usage(usage: Usage) -> Bytes {
-    [usage.entries, usage.bytes, usage.log_bytes].iter().flat_map(|number| number.to_be_bytes()).collect()
+    [usage.entries, usage.bytes, usage.log_bytes].map(u64::to_be_bytes).concat().into()
 }
 
 /// What a namespace takes; of one that takes nothing, nothing is stored.

@@ -11,12 +11,7 @@ use larder_core::{
     index::{Holder, IndexId, IndexStatus, Term},
 };
 
-use crate::{
-    layout::{self, member},
-    record::Record,
-    setup::PAGE_ROWS,
-    sheet::Sheet,
-};
+use crate::{layout, record::Record, setup::PAGE_ROWS, sheet::Sheet};
 
 /// A term in an index of this namespace.
 type Asked = (Namespace, IndexId, Term);
@@ -53,9 +48,8 @@ impl Holders {
             let keys = rows.iter().map(|(row, _)| layout::read_row(row).map(|(_, key)| key)).collect::<Result<_>>()?;
             found.push((asked, keys));
         }
-        let entry = |namespace: &Namespace, key: &Key| -> Bytes {
-            layout::entry(&member(&Address::new(namespace.clone(), key.clone())))
-        };
+        let entry =
+            |namespace: &Namespace, key: &Key| -> Bytes { layout::entry_at(&Address::new(namespace.clone(), key.clone())) };
         let entries = found.iter().flat_map(|((namespace, ..), keys)| keys.iter().map(|key| entry(namespace, key)));
         sheet.fetch(entries.collect(), Vec::new()).await?;
         for ((namespace, id, term), keys) in found {

@@ -65,8 +65,14 @@ pub(crate) fn address(member: &[u8], last: &mut Option<Namespace>) -> Result<Add
     Ok(Address::new(namespace, Key::new(key).map_err(damaged)?))
 }
 
+/// The entry of a member.
 pub(crate) fn entry(member: &[u8]) -> Bytes {
     key(ENTRY, &[member])
+}
+
+/// The entry at an address.
+pub(crate) fn entry_at(address: &Address) -> Bytes {
+    key(ENTRY, &[address.namespace.as_str().as_bytes(), b"\0", address.key.as_str().as_bytes()])
 }
 
 /// What a record behind a tag belongs to.
@@ -301,7 +307,7 @@ mod tests {
         let keys = [" ", "a", "a ", "ab", "a/b", "\u{d7ff}", "\u{e000}", "\u{10ffff}"];
         let mut all: Vec<Address> = names.iter().flat_map(|name| keys.iter().map(move |key| at(name, key))).collect();
         all.sort();
-        assert!(all.iter().map(|address| entry(&member(address))).is_sorted());
+        assert!(all.iter().map(entry_at).is_sorted());
         let a = Namespace::new("a").expect("valid");
         let mut ranges = vec![Range::all(), Range::reserved(), Range::after_namespace(&a), Range::keys(&a, "a\0\0\0", None)];
         for address in &all {

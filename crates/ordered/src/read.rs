@@ -12,7 +12,7 @@ use crate::{
     error::corrupt,
     head::{Head, read_usage},
     keeper::Keeper,
-    layout::{self, ENTRY, bounds, member},
+    layout::{self, ENTRY, bounds},
     map::{Pair, Part, View},
     record::Record,
     setup::PAGE_ROWS,
@@ -41,7 +41,7 @@ pub(crate) async fn whole(view: &dyn View, found: Vec<(Address, Record)>) -> Res
 pub(crate) async fn get(keeper: &Keeper, addresses: Vec<Address>, now: Timestamp) -> Result<Snapshot<Vec<Option<Entry>>>> {
     let view = keeper.view().await?;
     let mut keys = vec![layout::head()];
-    keys.extend(addresses.iter().map(|address| layout::entry(&member(address))));
+    keys.extend(addresses.iter().map(layout::entry_at));
     let mut found = view.get(keys).await?.into_iter();
     let revision = keeper.head(found.next().flatten().as_ref())?.revision;
     let mut value: Vec<Option<Entry>> = vec![None; addresses.len()];

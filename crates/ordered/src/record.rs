@@ -82,6 +82,14 @@ impl Held {
         }
     }
 
+    /// How many bytes [`Self::put`] writes.
+    fn written_bytes(&self) -> usize {
+        match self {
+            Self::Here(held) => held.len(),
+            Self::There { .. } => Body::BYTES,
+        }
+    }
+
     fn put(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::Here(held) => bytes.put_slice(held),
@@ -104,7 +112,9 @@ impl Record {
             Held::There { logged: true, .. } => apart | logged,
         };
         let json = u8::from(self.kind == ContentKind::Json);
-        let mut bytes = Vec::with_capacity(HEADER + encodings.len() + 2 * SHORT);
+        // Exactly: what has room left is held in one more piece of memory.
+        let held = [&self.metadata, &self.value].map(Held::written_bytes);
+        let mut bytes = Vec::with_capacity(HEADER + encodings.len() + held[0] + held[1]);
         bytes.put_u8(FORM);
         bytes.put_u8(json | flag(&self.value, 2, 8) | flag(&self.metadata, 4, 16));
         bytes.put_u64(self.version.get());

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use larder_core::Result;
 
 use crate::{
@@ -19,8 +20,8 @@ pub(crate) type Writes = Vec<(Bytes, Option<Bytes>)>;
 #[derive(Debug)]
 pub(crate) struct Sheet<'a> {
     view: &'a dyn View,
-    read: HashMap<Bytes, Option<Bytes>>,
-    scanned: HashMap<Part, Vec<Pair>>,
+    read: HashMap<Bytes, Option<Bytes>, RandomState>,
+    scanned: HashMap<Part, Vec<Pair>, RandomState>,
     written: BTreeMap<Bytes, Option<Bytes>>,
     bytes: usize,
 }

@@ -12,7 +12,7 @@ use larder_core::{
 use crate::{
     error::corrupt,
     keeper::Keeper,
-    layout::{self, member},
+    layout,
     map::{Part, View},
     read::{PAGE_BYTES_MAX, ask, whole},
     record::Record,
@@ -43,7 +43,7 @@ pub(crate) async fn walk(keeper: &Keeper, walk: &IndexWalk) -> Result<Option<Sna
         let inside: Vec<bool> = addresses.iter().map(|address| walk.range.contains(address)).collect();
         let mut keys = Vec::new();
         for (address, _) in addresses.iter().zip(&inside).filter(|(_, inside)| **inside) {
-            keys.push(layout::entry(&member(address)));
+            keys.push(layout::entry_at(address));
             keys.extend(also.iter().map(|(id, term)| layout::row(*id, term, &address.key)));
         }
         let mut values = if keys.is_empty() { Vec::new() } else { view.get(keys).await? }.into_iter();
