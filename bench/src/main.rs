@@ -52,6 +52,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     let mut report = report::Report::new();
     let wanted = |name: &str| name.contains(&options.only);
+    // First, because memory that was used and freed before would hide what these use.
+    if wanted("sqlite watch: idle") {
+        watch::idling(&runtime, directory.path())?;
+    }
     if wanted("memory") {
         memory::measure(&mut report, &runtime, options.entries)?;
     }
@@ -72,10 +76,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if wanted("etcd") {
         etcd::measure(&mut report, directory.path(), options.sets)?;
-    }
-    // First, because memory that was used and freed before would hide what these use.
-    if wanted("sqlite watch: idle") {
-        watch::idling(&runtime, directory.path())?;
     }
     if wanted("sqlite watch: one writer") {
         watch::beside_watchers(&mut report, &runtime, directory.path())?;
