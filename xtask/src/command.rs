@@ -1,6 +1,6 @@
 //! Running other programs, and saying what was run when one fails.
 
-use std::{env, fmt, path::PathBuf, process::Command};
+use std::{env, fmt, path::PathBuf, process::Command, thread};
 
 /// Why a task ended early.
 #[derive(Debug)]
@@ -25,7 +25,13 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<(), Failure> {
 
 /// As [`cargo`], with these variables set.
 pub(crate) fn cargo_with(variables: &[(&str, &str)], arguments: &[&str]) -> Result<(), Failure> {
-    start(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), variables, arguments)
+    let mut variables = variables.to_vec();
+    // However many cores there are, the servers of tests take so many connections.
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    if cores > 16 && env::var_os("RUST_TEST_THREADS").is_none() {
+        variables.push(("RUST_TEST_THREADS", "16"));
+    }
+    start(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), &variables, arguments)
 }
 
 /// Runs a program with what it prints going where ours goes.

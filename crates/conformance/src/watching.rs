@@ -18,7 +18,7 @@ use crate::{Factory, TestWorld, cases::watches, ground::Ground};
 const IN_ONE_PLACE: u64 = 50;
 
 /// After this time a change is taken for lost; it has nothing to do with how soon one is told.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// By how much the clock moves while somebody waits: far enough for whoever probes now and then.
 const MOVE: Duration = Duration::from_millis(20);
 

@@ -67,7 +67,11 @@ fn memory() -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
 }
 
+/// Memory is counted by process, so one test is measured at a time.
+static IN_TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn scan_under_writers(url: &str) -> Result<()> {
+    let _turn = IN_TURN.lock().await;
     let store = Builder::new(url).retention(None).open().await?;
     let written = Written::default();
     for group in 0..groups() {

@@ -96,7 +96,7 @@ fn sessions_that_are_ended_lose_nothing_and_do_nothing_twice() {
 fn who_waits_for_the_lock_in_vain_has_written_nothing() {
     let place = Place::fresh();
     let mut config = place.config();
-    config.patience = Duration::from_millis(200);
+    config.patience = Duration::from_secs(1);
     let engine = block_on(PostgresEngine::open(config, StoreId::from_bytes([1; 16]))).expect("opens");
     let world = TestWorld::new(1);
     let commit = add(&world, "n");
@@ -104,8 +104,8 @@ fn who_waits_for_the_lock_in_vain_has_written_nothing() {
     let group: Vec<Commit> = std::iter::once(commit.clone()).chain((0..99).map(|_| add(&world, "m"))).collect();
     std::thread::scope(|scope| {
         let held = scope
-            .spawn(|| administer(&format!("BEGIN; SELECT 1 FROM {}.store FOR UPDATE; SELECT pg_sleep(3)", place.schema())));
-        let locked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3)%' AND wait_event = 'PgSleep'";
+            .spawn(|| administer(&format!("BEGIN; SELECT 1 FROM {}.store FOR UPDATE; SELECT pg_sleep(8)", place.schema())));
+        let locked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(8)%' AND wait_event = 'PgSleep'";
         while administer(locked).expect("the activity can be seen").is_empty() {}
         let refused = block_on(engine.commit(group));
         let kinds: Vec<_> = refused.into_iter().map(|answer| answer.map_err(|error| error.kind())).collect();

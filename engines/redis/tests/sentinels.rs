@@ -35,7 +35,7 @@ impl Sentinel {
         let watched = format!("larder 127.0.0.1 {} 1", master.port());
         let lines = [
             format!("port {port}\nbind 127.0.0.1\nrequirepass {PASSWORD}\nsentinel monitor {watched}"),
-            format!("sentinel auth-pass larder {PASSWORD}\nsentinel down-after-milliseconds larder 500"),
+            format!("sentinel auth-pass larder {PASSWORD}\nsentinel down-after-milliseconds larder 2000"),
             format!("sentinel failover-timeout larder 3000\ndir {}\n", directory.path().display()),
         ];
         let file = directory.path().join("sentinel.conf");

@@ -127,7 +127,7 @@ fn a_server_that_stands_still_is_not_waited_for_for_ever() {
     let server = Server::start().expect("a server starts");
     let url = fresh_at(&server.url());
     let mut config = larder_redis::RedisConfig::parse(&url).expect("a good URL");
-    config.patience = Duration::from_millis(300);
+    config.patience = Duration::from_secs(2);
     let engine = block_on(RedisEngine::open(config, larder_core::StoreId::from_bytes([7; 16]))).expect("opens");
     assert!(happened(&engine, add(1, "k")));
     server.signal("-STOP");

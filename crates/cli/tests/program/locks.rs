@@ -20,7 +20,7 @@ use crate::sandbox::{Answer, Sandbox};
 const WITNESS: &str = "exec 9>witness; flock -n 9 || { echo both; exit 99; }; echo in $LARDER_LOCK_REVISION $PPID; ";
 
 /// A lease that ends within a test, and is renewed in time on a machine that has much else to do.
-const SHORT: &str = "3s";
+const SHORT: &str = "6s";
 
 /// After this time something is taken for not happening; it has nothing to do with how soon it should.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -70,27 +70,30 @@ async fn watcher(stores: Vec<Store>, from: Position, stop: Arc<AtomicBool>) -> R
 type Seen = Vec<Vec<(String, u64)>>;
 
 struct Crew {
-    stop: Arc<AtomicBool>,
+    stop_writing: Arc<AtomicBool>,
+    stop_watching: Arc<AtomicBool>,
     writers: Vec<JoinHandle<Result<BTreeMap<String, u64>>>>,
     watchers: Vec<JoinHandle<Result<Seen>>>,
 }
 
 impl Crew {
     async fn begin(stores: &[Store]) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop_writing, stop_watching) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
         let from = stores[0].view().await?.position();
-        let watchers = (0..4).map(|_| tokio::spawn(watcher(stores.to_vec(), from, stop.clone()))).collect();
-        let writers = (0..16).map(|number| tokio::spawn(writer(stores.to_vec(), number, stop.clone()))).collect();
-        Ok(Self { stop, writers, watchers })
+        let watchers = (0..4).map(|_| tokio::spawn(watcher(stores.to_vec(), from, stop_watching.clone()))).collect();
+        let writers = (0..16).map(|number| tokio::spawn(writer(stores.to_vec(), number, stop_writing.clone()))).collect();
+        Ok(Self { stop_writing, stop_watching, writers, watchers })
     }
 
     /// Ends them all, and holds what they saw against what was acknowledged. How many commits there were.
     async fn end(self, last: &Store) -> Result<u64> {
-        self.stop.store(true, Ordering::SeqCst);
+        self.stop_writing.store(true, Ordering::SeqCst);
         let mut acknowledged = BTreeMap::new();
         for writer in self.writers {
             acknowledged.extend(writer.await.expect("a writer ends")?);
         }
+        // Who watches ends when it is quiet, and only now can it be.
+        self.stop_watching.store(true, Ordering::SeqCst);
         let mut commits = 0;
         for (key, times) in &acknowledged {
             let number: usize = key[1..key.find('/').expect("a key with a slash")].parse().expect("a number");
@@ -140,7 +143,10 @@ async fn writers_and_watchers_go_on_through_a_migration() -> Result<()> {
         let moved = migrate(&source, &target, "elsewhere").await?;
         let paused = moved.paused.expect("it was this run that paused them");
         assert!(moved.verified.len() >= 2 && moved.progress.entries >= 3000);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let moved_at = target.status().await?.revision;
+        while target.status().await?.revision < moved_at.next() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let commits = crew.end(&target).await?;
         println!(
             "{from} -> {to}: {commits} commits by 16 writers, 4 watchers, {} repeated, paused for {paused:?}",

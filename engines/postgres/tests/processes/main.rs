@@ -231,7 +231,7 @@ fn a_server_that_stands_still_holds_nobody_for_ever() {
     let server = server();
     let url = format!("{}?schema=still&connect_timeout=1", server.url());
     let mut config = larder_postgres::PostgresConfig::parse(&url).expect("a good URL");
-    config.patience = Duration::from_millis(500);
+    config.patience = Duration::from_secs(2);
     let engine = block_on(larder_postgres::PostgresEngine::open(config, larder_core::StoreId::from_bytes([1; 16])));
     let engine = engine.expect("opens");
     let first = child::commit("x", 1);

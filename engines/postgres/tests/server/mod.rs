@@ -230,7 +230,7 @@ impl Server {
             let mut command = self.command("postgres");
             let socket = format!("unix_socket_directories={}", self.directory.display());
             command.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string()).args(["-c", &socket]);
-            command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=400"]);
+            command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=1000"]);
             for setting in &self.settings {
                 command.args(["-c", setting]);
             }
@@ -283,10 +283,11 @@ impl Drop for Server {
     }
 }
 
-/// Where a server is quick: in memory, where the system has a place there. To sync is still to sync, but costs nothing.
+/// Where a server is quick: in memory, where the system has a place for files there, and room. To sync is still to sync, but
+/// costs nothing.
 fn quick() -> PathBuf {
-    let parents = [PathBuf::from("/dev/shm"), env::temp_dir()];
-    parents.iter().find(|parent| is_writable(parent)).cloned().unwrap_or_default()
+    let memory = PathBuf::from("/dev/shm");
+    if is_roomy(&memory) { memory } else { env::temp_dir() }
 }
 
 fn directory(parent: &Path) -> std::io::Result<PathBuf> {
@@ -298,11 +299,15 @@ fn directory(parent: &Path) -> std::io::Result<PathBuf> {
     Ok(directory)
 }
 
-fn is_writable(directory: &Path) -> bool {
+/// Whether a server may live there: it may be written to, and has room for some of them.
+fn is_roomy(directory: &Path) -> bool {
+    let mut room = Command::new("df");
+    let room = room.args(["--output=avail", "--block-size=1M"]).arg(directory).output();
+    let room = room.ok().and_then(|told| String::from_utf8(told.stdout).ok()?.lines().last()?.trim().parse::<u64>().ok());
     let probe = directory.join(format!("larder-{}", std::process::id()));
     let written = fs::File::create(&probe).and_then(|mut file| file.write_all(b"x"));
     let _ = fs::remove_file(&probe);
-    written.is_ok()
+    written.is_ok() && room.is_some_and(|mebibytes| mebibytes >= 4096)
 }
 
 fn free_port() -> std::io::Result<u16> {

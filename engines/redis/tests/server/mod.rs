@@ -53,10 +53,7 @@ impl Server {
 
     /// Starts a server with these settings.
     pub(crate) fn with(settings: &[&str]) -> Result<Self, String> {
-        // In memory where the system has a place for files there: to sync is still to sync, but costs nothing.
-        let parents = [PathBuf::from("/dev/shm"), env::temp_dir()];
-        let parent = parents.iter().find(|parent| is_writable(parent)).cloned().unwrap_or_default();
-        Self::start_in(&parent, settings)
+        Self::start_in(&quick(), settings)
     }
 
     /// As [`Server::with`], in a new directory in `parent`.
@@ -160,11 +157,22 @@ fn directory(parent: &Path) -> std::io::Result<PathBuf> {
     Ok(directory)
 }
 
-fn is_writable(directory: &Path) -> bool {
+/// Where a server is quick: in memory, where the system has a place for files there, and room. To sync is still to sync, but
+/// costs nothing.
+fn quick() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if is_roomy(&memory) { memory } else { env::temp_dir() }
+}
+
+/// Whether a server may live there: it may be written to, and has room for some of them.
+fn is_roomy(directory: &Path) -> bool {
+    let mut room = Command::new("df");
+    let room = room.args(["--output=avail", "--block-size=1M"]).arg(directory).output();
+    let room = room.ok().and_then(|told| String::from_utf8(told.stdout).ok()?.lines().last()?.trim().parse::<u64>().ok());
     let probe = directory.join(format!("larder-{}", std::process::id()));
     let written = fs::File::create(&probe).and_then(|mut file| file.write_all(b"x"));
     let _ = fs::remove_file(&probe);
-    written.is_ok()
+    written.is_ok() && room.is_some_and(|mebibytes| mebibytes >= 4096)
 }
 
 fn free_port() -> std::io::Result<u16> {

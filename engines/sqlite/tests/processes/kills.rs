@@ -25,19 +25,21 @@ pub(crate) fn killed_writers_lose_nothing_acknowledged() {
     for round in 0..ROUNDS {
         let mut writers: Vec<(&str, Child)> =
             WRITERS.map(|name| (name, Spec { role: "pairs", store: &path, name, commits: u32::MAX / 2 }.start(&[]))).into();
-        // The first writer is read for a while, another while in every round, so that the kills fall everywhere.
-        let output = writers[0].1.stdout.take().expect("its output is piped");
+        // One writer after the other is read for a while, another while in every round, so that the kills fall everywhere, and
+        // each of them gets somewhere.
+        let read = round as usize % WRITERS.len();
+        let output = writers[read].1.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(output).lines();
         for _ in 0..=round * 7 % 40 {
             let line = lines.next().expect("the writer writes").expect("text");
-            note(&line, WRITERS[0], &mut acknowledged, &mut revision);
+            note(&line, WRITERS[read], &mut acknowledged, &mut revision);
         }
         for (_, writer) in &mut writers {
             writer.kill().expect("a child can be killed");
         }
         // What they had said before they died counts.
         for line in lines.map_while(Result::ok) {
-            note(&line, WRITERS[0], &mut acknowledged, &mut revision);
+            note(&line, WRITERS[read], &mut acknowledged, &mut revision);
         }
         for (name, writer) in writers {
             let output = writer.wait_with_output().expect("a killed child ends");
