@@ -246,6 +246,15 @@ struct Journey<'a> {
     done: AtomicBool,
 }
 
+/// Tells the writers that it is over.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 impl Journey<'_> {
     /// Adds to a counter, each time with a process of its own, wherever the store is by then; how often that was acknowledged.
     fn write(&self, name: &str) -> u64 {
@@ -339,6 +348,8 @@ fn moved_under_writers(stops: &[&str]) {
     let journey = Journey { sandbox: &sandbox, stops, names, done: AtomicBool::new(false) };
     std::thread::scope(|scope| {
         let journey = &journey;
+        // However it ends, nobody is waited for who goes on.
+        let _done = Done(&journey.done);
         let writers: Vec<_> = journey.names.iter().map(|name| (name, scope.spawn(move || journey.write(name)))).collect();
         for stop in 0..stops.len() - 1 {
             let (entries, pace) = if stop == 0 { (entries, u64::from(entries / SMALL)) } else { (SMALL, 1) };

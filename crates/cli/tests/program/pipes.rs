@@ -8,7 +8,7 @@ use std::{
 };
 
 /// After this time a child is taken to hang; it has nothing to do with how fast one is.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How much of a pipe is read ahead: little, so that what nobody asks for stays in the pipe and fills it.
 const READ_BYTES: usize = 1024;
