@@ -295,16 +295,19 @@ impl Journey<'_> {
                 watches.push((child, seen));
             }
             let migrate = ["migrate", here, next, "--live", "--json"];
-            // Long before it would be done. Where it is done all the same, there is nobody left to kill.
-            let killed = [40, 80, 120].into_iter().find_map(|milliseconds| {
+            // Long before it would be done. Where the last of them comes too late all the same, nobody is left to kill.
+            let mut kills = 0;
+            let done = [40, 80, 120].into_iter().find_map(|milliseconds| {
                 let mut child = self.sandbox.command(migrate).spawn().expect("the program starts");
                 std::thread::sleep(Duration::from_millis(milliseconds * pace));
                 let is_done = child.try_wait().expect("a child can be asked").is_some();
                 child.kill().expect("it can be killed");
                 child.wait().expect("it ends");
+                kills += u32::from(!is_done);
                 is_done.then(|| answer(child))
             });
-            let moved = killed.unwrap_or_else(|| self.sandbox.run(migrate));
+            assert!(kills == 3 || (kills > 0 && pace == 1), "it was killed {kills} times at work");
+            let moved = done.unwrap_or_else(|| self.sandbox.run(migrate));
             assert_eq!(moved.status, 0, "{moved:?}");
             let told = |name: &String| {
                 let (first, end) = (self.count(stop, name, Some(&from)) + 1, self.count(stop, name, None));
@@ -323,7 +326,7 @@ impl Journey<'_> {
                 child.wait().expect("it ends");
                 assert_eq!(told(), all, "each once, in order");
             }
-            println!("{}", moved.text());
+            println!("killed {kills} times: {}", moved.text());
             moved.json()
         })
     }
